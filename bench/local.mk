@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# bench/: programs that measure. `make bench` builds them; none is run by `make check`.
+
+bench_programs = \
+	bench/density \
+	bench/drivers \
+	bench/drivers-without-statistics \
+	bench/maintenance \
+	bench/memdescs \
+	bench/uzram-bench
+
+EXTRA_PROGRAMS = $(bench_programs)
+CLEANFILES += $(bench_programs)
+EXTRA_DIST += \
+	bench/capture-pages \
+	bench/make-pages \
+	bench/report \
+	bench/server \
+	bench/statistics-cost
+
+bench: $(bench_programs)
+.PHONY: bench
+
+bench_density_SOURCES = bench/density.c
+bench_density_CPPFLAGS = $(release_cppflags)
+bench_density_LDADD = libuzram.la
+bench_drivers_SOURCES = bench/drivers.c
+bench_drivers_CPPFLAGS = $(release_cppflags)
+bench_drivers_LDADD = libuzram.la
+bench_maintenance_SOURCES = bench/maintenance.c
+bench_maintenance_CPPFLAGS = $(release_cppflags)
+bench_maintenance_LDADD = libuzram.la
+bench_memdescs_SOURCES = bench/memdescs.c
+bench_memdescs_CPPFLAGS = $(release_cppflags)
+bench_memdescs_LDADD = libuzram.la
+
+bench_uzram_bench_SOURCES = \
+	bench/contestant-process.c \
+	bench/contestant-zram.c \
+	bench/contestant.h \
+	bench/uzram-bench.c
+bench_uzram_bench_CPPFLAGS = $(release_cppflags)
+bench_uzram_bench_LDADD = libuzram.la
+
+# The core once more, without the counters whose cost statistics-cost measures.
+bench_drivers_without_statistics_SOURCES = bench/drivers.c $(libuzram_sources)
+bench_drivers_without_statistics_CPPFLAGS = $(release_cppflags) -DUZRAM_WITHOUT_CLASS_STATISTICS
+bench_drivers_without_statistics_CFLAGS = $(core_cflags)
+bench_drivers_without_statistics_LDADD = $(core_libs)

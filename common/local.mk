@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSD-3-Clause
+libuzram_sources += \
+	common/bitmap.h \
+	common/clock.h \
+	common/compiler.h \
+	common/list.h \
+	common/lock.c \
+	common/lock.h \
+	common/memory.c \
+	common/memory.h \
+	common/report.c \
+	common/report.h \
+	common/steps.c \
+	common/steps.h \
+	common/units.h

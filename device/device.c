@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device.c: making and ending a device, its statistics and its validation. Drawing: device.h.
+ */
+#include "device/device.h"
+
+#include <errno.h>
+
+#include "common/memory.h"
+#include "device/device_internal.h"
+
+/*
+ * Addresses of the pool per byte of the device. An object's zspage can be mostly empty, and empty
+ * pages of it cost addresses but no memory; when they run short, compaction finds some.
+ */
+#define POOL_ADDRESSES_FACTOR 2
+#define POOL_ADDRESSES_EXTRA  (64 * MIB)
+
+/*
+ * What one stored block needs at least: the words of two arenas (objects, descriptors), the arenas'
+ * bookkeeping, a page of slots, a page of descriptors and a page for the block.
+ */
+#define FLOOR_PAGES 6
+
+void device_config_init(struct device_config *config)
+{
+    *config = (struct device_config){
+        .algorithm = {.codec = codec_find("lz4")},
+        .zpool_driver = "zsmalloc",
+        .zspage_pages_max = ZSPAGE_PAGES_DEFAULT,
+    };
+    config->algorithm.level = config->algorithm.codec->level_default;
+}
+
+uint64_t device_mem_floor_bytes(const struct device_config *config)
+{
+    return FLOOR_PAGES * PAGE_SIZE_BYTES + config->reserve_bytes;
+}
+
+const char *device_zpool_driver_name(size_t index)
+{
+    const struct zpool_driver *driver = zpool_driver_at(index);
+    return driver != NULL ? driver->name : NULL;
+}
+
+static uint64_t pool_pages(uint64_t block_count)
+{
+    uint64_t pages = block_count * POOL_ADDRESSES_FACTOR + POOL_ADDRESSES_EXTRA / PAGE_SIZE_BYTES;
+    return pages < PAGE_COUNT_MAX ? pages : PAGE_COUNT_MAX;
+}
+
+static int create_parts(struct device *device, const struct device_config *config,
+                        const struct zpool_driver *driver)
+{
+    int error = slot_table_init(&device->slots, device->block_count, &device->budget);
+    if (error != 0)
+        return error;
+    error = pages_create(pool_pages(device->block_count), &device->budget, &device->pages);
+    if (error != 0)
+        return error;
+    struct zpool_config zpool_config = {
+        .pages = device->pages,
+        .owner = &device_owner,
+        .owner_context = device,
+        .zspage_pages_max =
+            config->zspage_pages_max != 0 ? config->zspage_pages_max : ZSPAGE_PAGES_DEFAULT,
+    };
+    error = zpool_create(driver, &zpool_config, &device->zpool);
+    if (error != 0)
+        return error;
+    return streams_create(device->algorithms, 0, &device->streams);
+}
+
+int device_create(const struct device_config *config, struct device **result)
+{
+    *result = NULL;
+    const struct zpool_driver *driver =
+        zpool_driver_find(config->zpool_driver != NULL ? config->zpool_driver : "zsmalloc");
+    uint64_t limit = config->mem_limit_bytes;
+    if (driver == NULL || config->algorithm.codec == NULL || config->size_bytes == 0 ||
+        config->size_bytes > DEVICE_SIZE_MAX_BYTES ||
+        (limit != 0 && limit < device_mem_floor_bytes(config)))
+        return -EINVAL;
+
+    struct device *device = memory_zalloc(sizeof *device);
+    if (device == NULL)
+        return -ENOMEM;
+    device->size_bytes = config->size_bytes;
+    device->block_count = (config->size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
+    device->algorithms[0] = config->algorithm;
+    device->read_needs_stream = config->algorithm.codec->decompress_needs_context;
+    budget_init(&device->budget, limit != 0 ? limit / PAGE_SIZE_BYTES : UINT64_MAX);
+    maintenance_init(&device->maintenance);
+    atomic_init(&device->maintenance.settings.reserve, config->reserve_bytes);
+
+    int error = create_parts(device, config, driver);
+    if (error != 0) {
+        device_destroy(device);
+        return error;
+    }
+    *result = device;
+    return 0;
+}
+
+int device_start(struct device *device)
+{
+    return maintenance_start(device);
+}
+
+void device_stop(struct device *device)
+{
+    maintenance_stop(device);
+}
+
+void device_destroy(struct device *device)
+{
+    if (device == NULL)
+        return;
+    maintenance_stop(device);
+    streams_destroy(device->streams);
+    zpool_destroy(device->zpool);
+    pages_destroy(device->pages);
+    slot_table_fini(&device->slots);
+    checked(atomic_load(&device->budget.used_pages) == 0);
+    maintenance_fini(&device->maintenance);
+    memory_free(device);
+}
+
+uint64_t device_size_bytes(const struct device *device)
+{
+    return device->size_bytes;
+}
+
+int device_set(struct device *device, const char *setting, uint64_t value)
+{
+    const struct setting_row *row = setting_find(setting);
+    return row != NULL ? setting_set(&device->maintenance.settings, row, value) : -ENOENT;
+}
+
+uint64_t device_compact(struct device *device)
+{
+    struct zpool_quota quota = {.objects = UINT64_MAX};
+    return zpool_compact(device->zpool, &quota);
+}
+
+void device_reclaim(struct device *device)
+{
+    struct zpool_quota quota = {.objects = UINT64_MAX};
+    zpool_compact(device->zpool, &quota);
+    zpool_settle(device->zpool, &quota);
+    pages_trim(device->pages, 0, UINT64_MAX);
+}
+
+void device_statistics(struct device *device, struct device_statistics *statistics)
+{
+    struct pages_account account;
+    struct zpool_statistics zpool;
+    struct budget *budget = &device->budget;
+    struct counters *counters = &device->counters;
+
+    pages_account(device->pages, &account);
+    zpool_statistics(device->zpool, &zpool);
+    uint64_t limit = atomic_load_explicit(&budget->limit_pages, memory_order_relaxed);
+    uint64_t descriptor_pages = zpool.descriptor_bytes / PAGE_SIZE_BYTES;
+    *statistics = (struct device_statistics){
+        .disksize = device->size_bytes,
+        .orig_data_size = counters_sum(counters, COUNT_BLOCKS_STORED) * BLOCK_SIZE_BYTES,
+        .compr_data_size = counters_sum(counters, COUNT_COMPRESSED_BYTES),
+        .mem_used_total = atomic_load(&budget->used_pages) * PAGE_SIZE_BYTES,
+        .mem_limit = limit != UINT64_MAX ? limit * PAGE_SIZE_BYTES : 0,
+        .mem_used_max = atomic_load(&budget->max_pages) * PAGE_SIZE_BYTES,
+        .same_pages = counters_sum(counters, COUNT_SAME),
+        .huge_pages = counters_sum(counters, COUNT_HUGE),
+        .huge_pages_since = counters_sum(counters, COUNT_HUGE_SINCE),
+        .pages_compacted = zpool.pages_compacted,
+        .reads = counters_sum(counters, COUNT_READS),
+        .writes = counters_sum(counters, COUNT_WRITES),
+        .writes_in_place = counters_sum(counters, COUNT_WRITES_IN_PLACE),
+        .writes_partial = counters_sum(counters, COUNT_WRITES_PARTIAL),
+        .failed_reads = counters_sum(counters, COUNT_FAILED_READS),
+        .failed_writes = counters_sum(counters, COUNT_FAILED_WRITES),
+        .invalid_io = counters_sum(counters, COUNT_INVALID_IO),
+        .notify_free = counters_sum(counters, COUNT_NOTIFY_FREE),
+        .limit_hits = atomic_load(&budget->refused),
+        .objects_moved = zpool.objects_moved,
+        .moves_skipped = zpool.moves_skipped,
+        .pool_used = (account.owned_resident - descriptor_pages) * PAGE_SIZE_BYTES,
+        .pool_free = account.free_resident * PAGE_SIZE_BYTES,
+        .slot_table = atomic_load(&device->slots.used_pages) * PAGE_SIZE_BYTES,
+        .mem_desc_words = account.word_pages * PAGE_SIZE_BYTES,
+        .descriptors = zpool.descriptor_bytes,
+        .arena_bookkeeping = account.bookkeeping_pages * PAGE_SIZE_BYTES,
+        .streams_memory = streams_bytes(device->streams),
+        .reserve_target = atomic_load(&device->maintenance.settings.reserve),
+        .reserve_misses = account.touch_misses,
+        .pages_purged = account.purged,
+        .maintenance_steps = atomic_load(&device->maintenance.steps),
+        .maintenance_passes = atomic_load(&device->maintenance.passes),
+        .pressure_passes = atomic_load(&device->maintenance.pressure_passes),
+        .arenas_emptied = atomic_load(&device->maintenance.arenas_emptied),
+        .longest_step = atomic_load(&device->maintenance.longest_step_us),
+    };
+}
+
+/* What all slots say together, to be compared with what is counted. */
+struct recount {
+    uint64_t stored, bytes, same, huge, objects;
+};
+
+static void recount_slot(struct recount *recount, struct slot slot)
+{
+    recount->stored += slot_kind(slot) != SLOT_EMPTY;
+    recount->bytes += slot_length(slot);
+    recount->same += slot_is_same_filled(slot);
+    recount->huge += slot_kind(slot) == SLOT_RAW;
+    recount->objects += slot_has_object(slot) && slot_kind(slot) != SLOT_RAW;
+}
+
+static void check_raw(struct device *device, block_no block, struct slot slot,
+                      struct report *report)
+{
+    pfn page = zpool_handle_page(slot_object(slot));
+    struct mem_desc desc = pages_desc(pages_map(device->pages), page);
+    if (mem_desc_type(desc) != MEM_DESC_RAW || mem_desc_value(desc) != block)
+        report_fault(report, "block %u: raw on pfn %u, whose mem_desc says %s of %llu", block, page,
+                     mem_desc_type_name(mem_desc_type(desc)),
+                     (unsigned long long)mem_desc_value(desc));
+}
+
+static void check_count(struct report *report, const char *name, uint64_t counted,
+                        uint64_t expected)
+{
+    if (counted != expected)
+        report_fault(report, "%s is %llu, expected %llu, the sum over all slots", name,
+                     (unsigned long long)counted, (unsigned long long)expected);
+}
+
+void device_validate(struct device *device, struct report *report)
+{
+    struct recount recount = {0};
+    struct slot_table *slots = &device->slots;
+    for (uint64_t page = slot_table_next_used(slots, 0); page < slots->page_count;
+         page = slot_table_next_used(slots, page + 1))
+        for (unsigned i = 0; i < SLOTS_PER_PAGE; i++) {
+            uint64_t block = page * SLOTS_PER_PAGE + i;
+            if (block >= device->block_count)
+                break;
+            struct slot slot = slot_peek(slots, (block_no)block);
+            recount_slot(&recount, slot);
+            if (slot_kind(slot) == SLOT_RAW)
+                check_raw(device, (block_no)block, slot, report);
+        }
+
+    struct counters *counters = &device->counters;
+    check_count(report, "blocks stored", counters_sum(counters, COUNT_BLOCKS_STORED),
+                recount.stored);
+    check_count(report, "compressed bytes", counters_sum(counters, COUNT_COMPRESSED_BYTES),
+                recount.bytes);
+    check_count(report, "same-filled blocks", counters_sum(counters, COUNT_SAME), recount.same);
+    check_count(report, "huge blocks", counters_sum(counters, COUNT_HUGE), recount.huge);
+
+    struct zpool_statistics zpool;
+    zpool_statistics(device->zpool, &zpool);
+    check_count(report, "raw pages", zpool.raw_pages, recount.huge);
+    struct zpool_class_statistics class;
+    uint64_t objects = 0;
+    for (unsigned i = 0; zpool_class_statistics(device->zpool, i, &class); i++)
+        objects += class.objects_used;
+    check_count(report, "objects used", objects, recount.objects);
+
+    pages_validate(device->pages, report);
+    zpool_validate(device->zpool, report);
+}

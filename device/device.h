@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device.h: the compressed block device, whole. What a server (nbdkit plugin, ublk) talks to.
+ *
+ *     device_read/write/trim/zero ──▶ block.c, one block at a time, under its slot's lock
+ *                                        ├──▶ streams (compress/)   a codec context to work with
+ *                                        ├──▶ slots (slot_table.h)  where a block is
+ *                                        └──▶ zpool                 where its bytes are
+ *     maintenance thread ──▶ zpool compaction, pages' reserve and purging
+ *
+ * All functions between device_start and device_stop may be called from any number of threads at
+ * once, with ranges that overlap as they like: each block is read and written atomically, a longer
+ * request is not (as on any disk).
+ *
+ * Ranges are in bytes and need no alignment. A range that leaves the device is refused whole with
+ * -EINVAL before anything changes; a range of zero bytes does nothing.
+ */
+#ifndef UZRAM_DEVICE_DEVICE_H
+#define UZRAM_DEVICE_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/compiler.h"
+#include "common/report.h"
+#include "common/units.h"
+#include "compress/streams.h"
+#include "device/settings.h"
+#include "device/statistics.h"
+
+#define DEVICE_SIZE_MAX_BYTES (BLOCK_COUNT_MAX * BLOCK_SIZE_BYTES) /* 16 TiB */
+
+struct device;
+
+struct device_config {
+    uint64_t size_bytes;        /* 1 to DEVICE_SIZE_MAX_BYTES; the last block may be partial */
+    struct algorithm algorithm; /* what blocks are written with */
+    const char *zpool_driver;   /* NULL: "zsmalloc" */
+    uint64_t mem_limit_bytes;   /* pool pages and all tables together; 0: no limit */
+    uint64_t reserve_bytes;     /* free pool memory kept faulted-in ahead of writers */
+    unsigned zspage_pages_max;  /* longest zspage, 1 to ZSPAGE_PAGES_MAX; 0: the default */
+};
+
+/*
+ * Sets every field to its default: no size yet, lz4, zsmalloc, no limit.
+ */
+void device_config_init(struct device_config *config);
+
+/*
+ * Bytes that a device of this configuration uses before anything is written and to store one
+ * block: a mem_limit below it is refused.
+ */
+uint64_t device_mem_floor_bytes(const struct device_config *config);
+
+/*
+ * Makes the device: reserves address space and allocates what is fixed, starts no thread.
+ * Returns 0; -EINVAL for a configuration that is out of range (nothing says which field: callers
+ * check fields with the functions above to tell their user); -ENOMEM. *device is NULL on error.
+ */
+int device_create(const struct device_config *config, struct device **device) must_use;
+
+/* Starts the maintenance thread (after the server forked). Returns 0 or -EAGAIN/-ENOMEM. */
+int device_start(struct device *device) must_use;
+
+/* Ends the maintenance thread, if one runs; I/O is still possible. */
+void device_stop(struct device *device);
+
+/* Stops and frees all. No other call may be under way. NULL is allowed. */
+void device_destroy(struct device *device);
+
+uint64_t device_size_bytes(const struct device *device);
+
+/*
+ * Reads count bytes at offset. Returns 0, -EINVAL (range) or -EIO (a stored block that does not
+ * decompress: a bug or broken memory; buffer then holds rubbish).
+ */
+int device_read(struct device *device, void *buffer, size_t count, uint64_t offset) must_use;
+
+/*
+ * Writes count bytes at offset. Returns 0; -EINVAL (range); -ENOSPC (mem_limit); -ENOMEM (the
+ * system has none); -EIO. On an error, blocks before the failing one are written, the failing one
+ * and those behind it hold their old data.
+ */
+int device_write(struct device *device, const void *buffer, size_t count, uint64_t offset) must_use;
+
+/*
+ * Frees every block that lies whole within the range; it then reads as zeros. Parts of blocks at
+ * the edges keep their data (trim is advice). Returns 0 or -EINVAL (range).
+ */
+int device_trim(struct device *device, uint64_t count, uint64_t offset) must_use;
+
+/*
+ * Makes the range read as zeros: frees whole blocks, rewrites the parts of blocks at the edges.
+ * Returns 0 or device_write's errors; on one, whole blocks are free, and a part at an edge may hold
+ * its old data.
+ */
+int device_zero(struct device *device, uint64_t count, uint64_t offset) must_use;
+
+/* What a stretch of the device is, from the slots alone. */
+enum device_extent {
+    DEVICE_EXTENT_DATA,
+    DEVICE_EXTENT_ZERO, /* stored (same-filled) and zero */
+    DEVICE_EXTENT_HOLE, /* nothing stored; reads as zeros */
+};
+
+/* Told of one extent; a non-zero return ends the walk and is passed on. */
+typedef int device_extent_callback(void *context, uint64_t offset, uint64_t count,
+                                   enum device_extent extent);
+
+/*
+ * Describes the range as extents in ascending order that touch each other, neighbours of different
+ * kind, the first at offset and the last ending at offset + count; or only the first, if just_one.
+ * A block that is being written at the time counts as before or as after. Reads no data.
+ */
+int device_extents(struct device *device, uint64_t count, uint64_t offset, bool just_one,
+                   device_extent_callback *callback, void *context) must_use;
+
+/*
+ * Changes a setting of background work (settings.h) by its name. Returns 0, -ENOENT (no such
+ * setting) or -ERANGE (the row of settings.h says what is accepted).
+ */
+int device_set(struct device *device, const char *setting, uint64_t value) must_use;
+
+/* Compacts the pool now, in the calling thread. Returns pages given back. */
+uint64_t device_compact(struct device *device);
+
+/* A consistent-enough snapshot: each value is exact when nothing is under way. */
+void device_statistics(struct device *device, struct device_statistics *statistics);
+
+/*
+ * Walks everything (slots, pool, pages) and checks it against each other; no other call may be
+ * under way, and the maintenance thread must not run.
+ */
+void device_validate(struct device *device, struct report *report);
+
+/* The index-th zpool driver's name in the order that help texts name them; NULL past the last. */
+const char *device_zpool_driver_name(size_t index);
+
+#endif

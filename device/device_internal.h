@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device_internal.h: the body of a device, for the files of this folder.
+ *
+ *      device.c      make and end it, statistics, validation
+ *      range.c       byte ranges, cut into blocks
+ *      block.c       one block: read, write, free
+ *      owner.c       what the pool's movers ask of slots
+ *      maintenance.c the background thread
+ */
+#ifndef UZRAM_DEVICE_DEVICE_INTERNAL_H
+#define UZRAM_DEVICE_DEVICE_INTERNAL_H
+
+#include "device/counters.h"
+#include "device/device.h"
+#include "device/maintenance.h"
+#include "device/slot_table.h"
+
+struct device {
+    /* Fixed after device_create. */
+    uint64_t size_bytes;
+    uint64_t block_count;
+    struct algorithm algorithms[ALGORITHM_COUNT_MAX]; /* [0]: what blocks are written with */
+    bool read_needs_stream; /* some algorithm decompresses with a context */
+    struct pages *pages;
+    struct zpool *zpool;
+    struct streams *streams;
+
+    struct budget budget;
+    struct slot_table slots;
+    struct counters counters;
+    struct maintenance maintenance;
+};
+
+/* owner.c: the callbacks that the device gives to its pool; the context is the device. */
+extern const struct zpool_owner device_owner;
+
+/*
+ * Frees what can be freed at once: compacts, gives unused pages back, the reserve too. For a writer
+ * that met the limit; takes class locks, so the caller holds nothing above a slot.
+ */
+void device_reclaim(struct device *device);
+
+/*
+ * block.c. `buffer` is a whole block, any alignment; offset and count name a part of it.
+ * Errors as in device.h. Each may sleep for a stream or a slot.
+ */
+int block_read(struct device *device, block_no block, void *buffer) must_use;
+int block_read_part(struct device *device, block_no block, void *buffer, size_t offset,
+                    size_t count) must_use;
+int block_write(struct device *device, block_no block, const void *buffer) must_use;
+/* buffer NULL: zeros. */
+int block_write_part(struct device *device, block_no block, const void *buffer, size_t offset,
+                     size_t count) must_use;
+/* Makes the block empty. True if it held anything. */
+bool block_free(struct device *device, block_no block);
+/* Starts loading what a read of the block will need. */
+void block_prefetch(const struct device *device, block_no block);
+
+#endif

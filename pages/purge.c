@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * purge.c: making free pages resident ahead of need, and giving them back to the system.
+ *
+ * Both work on one arena at a time: under the lock the pages are taken (so nobody else gets them),
+ * without it the system call is made, under it again they are given back, changed:
+ *
+ *      refill   FREE/OFFLINE ──take──▶ RESERVED ──populate──▶ FREE
+ *      trim     FREE ──take──▶ RESERVED ──discard──▶ OFFLINE    (all of an arena: ──▶ NONE,
+ * retired)
+ *
+ * An arena whose last page is given back is retired: it leaves the lists, and the page that its
+ * words are on is given back as well. Arena 0 is not, because its first word says GUARD.
+ */
+#include <errno.h>
+
+#include "common/memory.h"
+#include "common/steps.h"
+#include "pages/pages_internal.h"
+
+/* Runs taken at once from one arena: bounds the stack and the time that pages are out of reach. */
+#define RUNS_MAX 32
+
+struct batch {
+    struct arena *arena;
+    unsigned count;
+    uint64_t pages;
+    struct page_run run[RUNS_MAX];
+};
+
+/*
+ * Takes up to max_pages of the arena's free pages, those that are resident or those that are not,
+ * as runs of neighbours.
+ */
+static void take_batch_locked(struct pages *pages, struct arena *arena, bool resident,
+                              uint64_t max_pages, struct batch *batch)
+{
+    *batch = (struct batch){.arena = arena};
+    unsigned page = 0;
+    while (batch->count < RUNS_MAX && batch->pages < max_pages) {
+        page = bitmap_next_set(arena->free, ARENA_WORDS, page);
+        while (page < ARENA_PAGES && bitmap_test(arena->resident, page) != resident)
+            page = bitmap_next_set(arena->free, ARENA_WORDS, page + 1);
+        if (page >= ARENA_PAGES)
+            return;
+        unsigned length = 1;
+        while (length < PAGE_RUN_MAX && page + length < ARENA_PAGES &&
+               batch->pages + length < max_pages && bitmap_test(arena->free, page + length) &&
+               bitmap_test(arena->resident, page + length) == resident)
+            length++;
+        struct page_run *run = &batch->run[batch->count++];
+        run->first = arena_first_page(pages, arena) + page;
+        run->count = (uint8_t)length;
+        run->resident = pages_take_locked(pages, arena, page, length);
+        batch->pages += length;
+        page += length;
+    }
+}
+
+static void give_batch_locked(struct pages *pages, const struct batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++) {
+        const struct page_run *run = &batch->run[i];
+        pages_give_locked(pages, batch->arena, run->first % ARENA_PAGES, run->count, run->resident);
+    }
+}
+
+/* Neighbouring runs of a batch are one system call: [*first, end) with *bytes in all. */
+static unsigned neighbours(const struct batch *batch, unsigned first, size_t *bytes)
+{
+    unsigned end = first + 1;
+    while (end < batch->count &&
+           batch->run[end].first == batch->run[end - 1].first + batch->run[end - 1].count)
+        end++;
+    const struct page_run *last = &batch->run[end - 1];
+    *bytes = (size_t)(last->first + last->count - batch->run[first].first) * PAGE_SIZE_BYTES;
+    return end;
+}
+
+/* The emptiest of the first few arenas that have free resident pages. */
+static struct arena *emptiest_warm_locked(struct pages *pages)
+{
+    struct arena *best = NULL;
+    unsigned looks = 0;
+    list_for_each (link, &pages->warm) {
+        struct arena *arena = container_of(link, struct arena, warm);
+        if (best == NULL || arena->free_count > best->free_count)
+            best = arena;
+        if (++looks == LOOKS_MAX)
+            break;
+    }
+    return best;
+}
+
+/* Takes the arena out of service if it is empty and cold. True if its words went back, too. */
+static bool retire_if_empty(struct pages *pages, struct arena *arena)
+{
+    lock_acquire(&pages->lock);
+    bool retire = arena->state == ARENA_ACTIVE && arena->guarded == 0 && arena_is_empty(arena) &&
+                  arena->resident_count == 0;
+    if (retire) {
+        pages_unlist_locked(pages, arena);
+        arena->state = ARENA_INACTIVE;
+        pages->arenas_active--;
+    }
+    lock_release(&pages->lock);
+    if (!retire)
+        return false;
+
+    /* It is in no list now, so it is ours: the words become NONE as their page goes. */
+    step("pages: arena unlisted");
+    pfn first = arena_first_page(pages, arena);
+    bool gone = memory_discard((void *)&pages->map.words[first], 4096) == 0;
+    if (gone)
+        budget_uncharge(pages->budget, 1);
+
+    lock_acquire(&pages->lock);
+    if (gone) {
+        list_add(&pages->retired, &arena->by_fullness);
+        pages->arenas_retired++;
+    } else {
+        /* The system keeps the words, which are as they were: so the arena stays, too. */
+        arena->state = ARENA_ACTIVE;
+        pages->arenas_active++;
+        pages_relist_locked(pages, arena);
+    }
+    lock_release(&pages->lock);
+    return gone;
+}
+
+/*
+ * An arena that is empty and cold and still there: nothing of it was ever resident, or it was
+ * isolated when its last page went.
+ */
+static struct arena *find_empty(struct pages *pages)
+{
+    struct arena *empty = NULL;
+    lock_acquire(&pages->lock);
+    for (unsigned mobility = 0; mobility < PAGE_MOBILITY_COUNT; mobility++)
+        list_for_each (link, &pages->by_fullness[mobility][ARENA_RUN_MAX][0]) {
+            struct arena *arena = container_of(link, struct arena, by_fullness);
+            if (arena->guarded == 0 && arena->resident_count == 0)
+                empty = arena;
+        }
+    lock_release(&pages->lock);
+    return empty;
+}
+
+uint64_t pages_trim(struct pages *pages, uint64_t keep_pages, uint64_t max_pages)
+{
+    uint64_t trimmed = 0;
+    while (trimmed < max_pages) {
+        struct batch batch = {0};
+        lock_acquire(&pages->lock);
+        uint64_t warm = pages_free_resident(pages);
+        if (warm > keep_pages) {
+            uint64_t want = warm - keep_pages;
+            if (want > max_pages - trimmed)
+                want = max_pages - trimmed;
+            struct arena *arena = emptiest_warm_locked(pages);
+            if (arena != NULL)
+                take_batch_locked(pages, arena, true, want, &batch);
+        }
+        lock_release(&pages->lock);
+        if (batch.count == 0)
+            break;
+
+        step("pages: free pages taken to be discarded");
+        uint64_t discarded = 0;
+        unsigned end;
+        for (unsigned i = 0; i < batch.count; i = end) {
+            size_t bytes;
+            end = neighbours(&batch, i, &bytes);
+            if (memory_discard(pages_address(&pages->map, batch.run[i].first), bytes) != 0)
+                continue;
+            for (unsigned j = i; j < end; j++)
+                batch.run[j].resident = 0;
+            discarded += bytes / PAGE_SIZE_BYTES;
+        }
+        /* What take counted as owned and resident is neither any more. */
+        atomic_fetch_sub_explicit(&pages->owned_resident, discarded, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pages->purged, discarded, memory_order_relaxed);
+        budget_uncharge(pages->budget, discarded);
+        trimmed += discarded;
+
+        lock_acquire(&pages->lock);
+        give_batch_locked(pages, &batch);
+        lock_release(&pages->lock);
+        retire_if_empty(pages, batch.arena);
+        if (discarded == 0)
+            break; /* The system refuses; asking again would not end. */
+    }
+    struct arena *empty;
+    while ((empty = find_empty(pages)) != NULL && retire_if_empty(pages, empty)) {
+    }
+    return trimmed;
+}
+
+/*
+ * The arena that pages_alloc would take from next and that has cold free pages: the fullest, among
+ * those with the longest runs. A new one if all free pages are resident.
+ */
+static struct arena *next_cold_locked(struct pages *pages)
+{
+    unsigned looks = 0;
+    for (unsigned run = RUN_LENGTH_COUNT - 1; run > 0; run--)
+        for (unsigned full = FULLNESS_COUNT; full-- > 0;)
+            list_for_each (link, &pages->by_fullness[PAGE_MOVABLE][run][full]) {
+                struct arena *arena = container_of(link, struct arena, by_fullness);
+                if (arena->resident_count < arena->free_count)
+                    return arena;
+                if (++looks == LOOKS_MAX)
+                    goto none;
+            }
+none:;
+    int error;
+    return pages_activate_locked(pages, PAGE_MOVABLE, &error);
+}
+
+uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_pages)
+{
+    uint64_t refilled = 0;
+    while (refilled < max_pages) {
+        struct batch batch = {0};
+        lock_acquire(&pages->lock);
+        uint64_t warm = pages_free_resident(pages);
+        if (warm < target_pages) {
+            uint64_t want = target_pages - warm;
+            if (want > max_pages - refilled)
+                want = max_pages - refilled;
+            struct arena *arena = next_cold_locked(pages);
+            if (arena != NULL)
+                take_batch_locked(pages, arena, false, want, &batch);
+        }
+        lock_release(&pages->lock);
+        if (batch.count == 0)
+            break;
+
+        step("pages: free pages taken to be populated");
+        uint64_t populated = 0;
+        unsigned end;
+        for (unsigned i = 0; i < batch.count; i = end) {
+            size_t bytes;
+            end = neighbours(&batch, i, &bytes);
+            uint64_t count = bytes / PAGE_SIZE_BYTES;
+            if (budget_charge(pages->budget, count) != 0)
+                continue;
+            if (memory_populate(pages_address(&pages->map, batch.run[i].first), bytes) != 0) {
+                /* Some of it may have become resident: make sure that none is. */
+                if (memory_discard(pages_address(&pages->map, batch.run[i].first), bytes) == 0)
+                    budget_uncharge(pages->budget, count);
+                continue;
+            }
+            for (unsigned j = i; j < end; j++)
+                batch.run[j].resident = page_run_mask(batch.run[j].count);
+            populated += count;
+        }
+        atomic_fetch_add_explicit(&pages->owned_resident, populated, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pages->refilled, populated, memory_order_relaxed);
+        refilled += populated;
+
+        lock_acquire(&pages->lock);
+        give_batch_locked(pages, &batch);
+        lock_release(&pages->lock);
+        if (populated < batch.pages)
+            break; /* No budget or no memory: the next wake-up tries again. */
+    }
+    return refilled;
+}

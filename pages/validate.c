@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * validate.c: the page source against itself: bits, counts, lists, words.
+ */
+#include "pages/pages_internal.h"
+
+static bool is_listed(struct pages *pages, const struct arena *arena)
+{
+    unsigned full = pages_fullness(arena);
+    list_for_each (link, &pages->by_fullness[arena->mobility][arena->longest_run][full])
+        if (container_of(link, struct arena, by_fullness) == arena)
+            return pages->filled[arena->mobility][arena->longest_run] >> full & 1;
+    return false;
+}
+
+static void check_words(struct pages *pages, const struct arena *arena, struct report *report)
+{
+    pfn first = arena_first_page(pages, arena);
+    for (unsigned page = 0; page < ARENA_PAGES; page++) {
+        enum mem_desc_type type = mem_desc_type(pages_desc(&pages->map, first + page));
+        enum mem_desc_type expected =
+            bitmap_test(arena->resident, page) ? MEM_DESC_FREE : MEM_DESC_OFFLINE;
+        if (bitmap_test(arena->free, page) && type != expected)
+            report_fault(report, "pfn %u is free but its mem_desc says %s, expected %s",
+                         first + page, mem_desc_type_name(type), mem_desc_type_name(expected));
+        else if (!bitmap_test(arena->free, page) && page >= arena->guarded &&
+                 (type <= MEM_DESC_OFFLINE || type == MEM_DESC_GUARD))
+            report_fault(report, "pfn %u is taken but its mem_desc says %s", first + page,
+                         mem_desc_type_name(type));
+        else if (page < arena->guarded && type != MEM_DESC_GUARD)
+            report_fault(report, "pfn %u: its mem_desc says %s, expected guard", first + page,
+                         mem_desc_type_name(type));
+    }
+}
+
+/* The bits by which lists are found: each says whether its list has anything in it. */
+static void check_filled(const struct pages *pages, struct report *report)
+{
+    for (unsigned mobility = 0; mobility < PAGE_MOBILITY_COUNT; mobility++)
+        for (unsigned run = 0; run < RUN_LENGTH_COUNT; run++)
+            for (unsigned full = 0; full < FULLNESS_COUNT; full++) {
+                bool listed = !list_is_empty(&pages->by_fullness[mobility][run][full]);
+                unsigned bit = pages->filled[mobility][run] >> full & 1;
+                if (listed != bit)
+                    report_fault(report,
+                                 "%s arenas of longest run %u, fullness %u: their bit is %u, "
+                                 "expected %u",
+                                 mobility == PAGE_MOVABLE ? "movable" : "unmovable", run, full, bit,
+                                 listed);
+            }
+}
+
+static void check_total(struct report *report, const char *name, uint64_t counted, uint64_t sum)
+{
+    if (counted != sum)
+        report_fault(report, "%s is %llu, expected %llu, the sum over arenas", name,
+                     (unsigned long long)counted, (unsigned long long)sum);
+}
+
+void pages_validate(struct pages *pages, struct report *report)
+{
+    uint64_t active = 0, retired = 0, free_resident = 0, owned = 0;
+
+    for (uint64_t i = 0; i < pages->arenas_known; i++) {
+        const struct arena *arena = &pages->arenas[i];
+        if (arena->state == ARENA_INACTIVE) {
+            retired++;
+            continue;
+        }
+        active++;
+        free_resident += arena->resident_count;
+        owned += ARENA_PAGES - arena->guarded - arena->free_count;
+        const char *wrong = arena_validate(arena);
+        if (wrong != NULL)
+            report_fault(report, "arena %llu: %s", (unsigned long long)i, wrong);
+        if (arena->state == ARENA_ACTIVE && !is_listed(pages, arena))
+            report_fault(report, "arena %llu: not in the list of longest run %u, fullness %u",
+                         (unsigned long long)i, arena->longest_run, pages_fullness(arena));
+        check_words(pages, arena, report);
+    }
+    check_filled(pages, report);
+    check_total(report, "arenas_active", pages->arenas_active, active);
+    check_total(report, "arenas_retired", pages->arenas_retired, retired);
+    check_total(report, "owned_total", pages->owned_total, owned);
+    check_total(report, "free_resident", pages_free_resident(pages), free_resident);
+}

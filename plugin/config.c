@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* config.c: the keys of the command line, checked and turned into a device's configuration. */
+#include "plugin/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "compress/codec.h"
+#include "plugin/parse.h"
+#include "zpool/zpool.h" /* ZSPAGE_PAGES_MAX */
+
+#define SIZE_ACCEPTED "give 1 byte to 16T, such as 512M or 4G"
+
+/* What was asked for, with the texts that config_finish still has to check. */
+static struct {
+    bool initialised;
+    struct device_config device;
+    const char *mem_limit_text;
+    const char *reserve_text;
+    const char *algorithm_params_text;
+    struct algorithm_params algorithm_params;
+    char *stats_file;
+} config;
+
+/* Copies a text so that it fits into one line of a message: printable, and not too long. */
+static const char *line_of(const char *text, char *line, size_t line_capacity_bytes)
+{
+    static const char more[] = "...";
+    size_t length = 0;
+    for (; text[length] != '\0'; length++) {
+        if (length == line_capacity_bytes - sizeof more) {
+            memcpy(line + length, more, sizeof more);
+            return line;
+        }
+        line[length] = text[length];
+        if (iscntrl((unsigned char)text[length]))
+            line[length] = '?';
+    }
+    line[length] = '\0';
+    return line;
+}
+
+/* Says "KEY=VALUE: " and the reason in one line. Returns -1. */
+printf_like(3, 4) static int refuse(const char *key, const char *value, const char *reason, ...)
+{
+    char key_line[64], value_line[128], reason_line[256];
+    va_list arguments;
+    va_start(arguments, reason);
+    vsnprintf(reason_line, sizeof reason_line, reason, arguments);
+    va_end(arguments);
+    nbdkit_error("%s=%s: %s", line_of(key, key_line, sizeof key_line),
+                 line_of(value, value_line, sizeof value_line), reason_line);
+    return -1;
+}
+
+/* Lists for messages: the names that a function gives, with commas between. */
+static const char *names_list(const char *(*name_at)(size_t index), char *list,
+                              size_t list_capacity_bytes)
+{
+    size_t used = 0;
+    list[0] = '\0';
+    for (size_t i = 0; name_at(i) != NULL && used < list_capacity_bytes; i++)
+        used += (size_t)snprintf(list + used, list_capacity_bytes - used, "%s%s",
+                                 i == 0 ? "" : ", ", name_at(i));
+    return list;
+}
+
+static const char *codec_name_at(size_t index)
+{
+    const struct codec *codec = codec_at(index);
+    return codec == NULL ? NULL : codec->name;
+}
+
+static int set_size(const char *key, const char *value)
+{
+    uint64_t bytes;
+    if (parse_size(value, &bytes) < 0 || bytes == 0 || bytes > DEVICE_SIZE_MAX_BYTES)
+        return refuse(key, value, "not a size a disk can have; " SIZE_ACCEPTED);
+    config.device.size_bytes = bytes;
+    return 0;
+}
+
+static int set_comp_algorithm(const char *key, const char *value)
+{
+    const struct codec *codec = codec_find(value);
+    char names[128];
+    if (codec == NULL)
+        return refuse(key, value, "not an algorithm that is known; give one of %s",
+                      names_list(codec_name_at, names, sizeof names));
+    config.device.algorithm.codec = codec;
+    return 0;
+}
+
+static int set_algorithm_params(const char *key, const char *value)
+{
+    const char *wrong = parse_algorithm_params(value, &config.algorithm_params);
+    if (wrong != NULL)
+        return refuse(key, value, "%s", wrong);
+    config.algorithm_params_text = value;
+    return 0;
+}
+
+static int set_mem_limit(const char *key, const char *value)
+{
+    if (parse_size(value, &config.device.mem_limit_bytes) < 0)
+        return refuse(key, value,
+                      "not an amount of memory; give one such as 512M, "
+                      "or 0 for no limit");
+    config.mem_limit_text = value;
+    return 0;
+}
+
+static int set_zpool(const char *key, const char *value)
+{
+    char names[128];
+    for (size_t i = 0; device_zpool_driver_name(i) != NULL; i++) {
+        if (strcmp(value, device_zpool_driver_name(i)) == 0) {
+            config.device.zpool_driver = device_zpool_driver_name(i);
+            return 0;
+        }
+    }
+    return refuse(key, value, "not a driver that is known; give one of %s",
+                  names_list(device_zpool_driver_name, names, sizeof names));
+}
+
+static int set_zspage_pages_max(const char *key, const char *value)
+{
+    int pages;
+    if (parse_integer(value, 1, ZSPAGE_PAGES_MAX, &pages) < 0)
+        return refuse(key, value, "not a length a zspage can have; give 1 to %u pages",
+                      (unsigned)ZSPAGE_PAGES_MAX);
+    config.device.zspage_pages_max = (unsigned)pages;
+    return 0;
+}
+
+static int set_reserve(const char *key, const char *value)
+{
+    if (parse_size(value, &config.device.reserve_bytes) < 0)
+        return refuse(key, value,
+                      "not an amount of memory; give one such as 4M, "
+                      "or 0 for no reserve");
+    config.reserve_text = value;
+    return 0;
+}
+
+static int set_stats_file(const char *key, const char *value)
+{
+    if (*value == '\0')
+        return refuse(key, value, "not a path; give that of a file to write statistics to");
+    free(config.stats_file);
+    config.stats_file = nbdkit_absolute_path(value); /* the server leaves this directory */
+    return config.stats_file == NULL ? -1 : 0;
+}
+
+static const struct {
+    const char *name;
+    int (*set)(const char *key, const char *value);
+} setters[] = {
+#define CONFIG_SETTER(name, form, help) {#name, set_##name},
+    CONFIG_KEYS(CONFIG_SETTER)
+#undef CONFIG_SETTER
+};
+
+static const char *setter_name_at(size_t index)
+{
+    return index < array_count(setters) ? setters[index].name : NULL;
+}
+
+/* The defaults, before the first key. */
+static void config_initialise(void)
+{
+    if (config.initialised)
+        return;
+    device_config_init(&config.device);
+    config.initialised = true;
+}
+
+int config_set(const char *key, const char *value)
+{
+    config_initialise();
+    for (size_t i = 0; i < array_count(setters); i++) {
+        if (strcmp(key, setters[i].name) == 0)
+            return setters[i].set(key, value);
+    }
+    char names[256];
+    return refuse(key, value, "not a key that is known; give one of %s",
+                  names_list(setter_name_at, names, sizeof names));
+}
+
+/* Gives the algorithm its level, now that it is known which one it is. */
+static int finish_algorithm(void)
+{
+    static const char key[] = "algorithm_params";
+    const struct codec *codec = config.device.algorithm.codec;
+    const struct algorithm_params *params = &config.algorithm_params;
+
+    config.device.algorithm.level = codec->level_default;
+    if (config.algorithm_params_text == NULL)
+        return 0;
+    if (params->algo[0] != '\0' && strcmp(params->algo, codec->name) != 0)
+        return refuse(key, config.algorithm_params_text, "comp_algorithm is %s; give algo=%s",
+                      codec->name, codec->name);
+    if (!params->has_level)
+        return 0;
+    if (params->level < codec->level_min || params->level > codec->level_max)
+        return refuse(key, config.algorithm_params_text,
+                      "not a level of %s; give level=%d to level=%d (%s)", codec->name,
+                      codec->level_min, codec->level_max, codec->level_help);
+    config.device.algorithm.level = params->level;
+    return 0;
+}
+
+/* A limit has to leave room for the tables, a reserve has to fit under the limit and the disk. */
+static int finish_memory(void)
+{
+    const struct device_config *device = &config.device;
+
+    if (config.reserve_text != NULL) {
+        uint64_t most = device->mem_limit_bytes != 0 ? device->mem_limit_bytes : device->size_bytes;
+        if (device->reserve_bytes > most)
+            return refuse("reserve", config.reserve_text,
+                          "more than the %s; give 0 to %" PRIu64 " bytes",
+                          device->mem_limit_bytes != 0 ? "mem_limit" : "disk's size", most);
+    }
+    if (device->mem_limit_bytes != 0) {
+        uint64_t floor_bytes = device_mem_floor_bytes(device);
+        if (device->mem_limit_bytes < floor_bytes)
+            return refuse("mem_limit", config.mem_limit_text,
+                          "too little for this disk's tables and one block; give at least "
+                          "%" PRIu64 " bytes, or 0 for no limit",
+                          floor_bytes);
+    }
+    return 0;
+}
+
+int config_finish(void)
+{
+    config_initialise();
+    if (config.device.size_bytes == 0) {
+        nbdkit_error("size=: missing; " SIZE_ACCEPTED);
+        return -1;
+    }
+    if (finish_algorithm() < 0 || finish_memory() < 0)
+        return -1;
+    return 0;
+}
+
+const struct device_config *config_device(void)
+{
+    return &config.device;
+}
+
+const char *config_stats_file(void)
+{
+    return config.stats_file;
+}
+
+void config_free(void)
+{
+    free(config.stats_file);
+    config.stats_file = NULL;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * compress-streams-test.c: streams are lent to one thread each, to all who ask, and none is lost.
+ */
+#include "compress/streams.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/memory.h"
+#include "common/steps.h"
+
+#define THREAD_COUNT       16
+#define BORROWS_PER_THREAD 2000
+#define STREAM_COUNT_TEST  3
+
+/* Every codec, each at its default level, and one place left unused. */
+static void all_algorithms(struct algorithm algorithms[ALGORITHM_COUNT_MAX])
+{
+    memset(algorithms, 0, ALGORITHM_COUNT_MAX * sizeof *algorithms);
+    for (size_t i = 0; i < 3; i++) {
+        algorithms[i].codec = codec_at(i);
+        algorithms[i].level = codec_at(i)->level_default;
+    }
+}
+
+static struct streams *streams_of(size_t count)
+{
+    struct algorithm algorithms[ALGORITHM_COUNT_MAX] = {{codec_find("lz4"), 1}};
+    struct streams *streams;
+    assert_int_equal(streams_create(algorithms, count, &streams), 0);
+    return streams;
+}
+
+static void default_count_is_the_number_of_cpus_this_process_may_use(void **state)
+{
+    (void)state;
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    struct streams *streams = streams_of(0);
+    assert_int_equal(streams_count(streams), CPU_COUNT(&before));
+    streams_destroy(streams);
+
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &before))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    streams = streams_of(0);
+    assert_int_equal(streams_count(streams), 1);
+    streams_destroy(streams);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+static void stream_has_a_context_per_used_algorithm_and_aligned_memory(void **state)
+{
+    (void)state;
+    struct algorithm algorithms[ALGORITHM_COUNT_MAX];
+    all_algorithms(algorithms);
+    struct streams *streams;
+    assert_int_equal(streams_create(algorithms, STREAM_COUNT_TEST, &streams), 0);
+    struct stream *stream = stream_borrow(streams);
+    for (size_t i = 0; i < ALGORITHM_COUNT_MAX; i++)
+        assert_true((stream->context[i] != NULL) == (algorithms[i].codec != NULL));
+    assert_true((uintptr_t)stream->scratch % 64 == 0);
+    assert_true((uintptr_t)stream->block % 64 == 0);
+    memset(stream->scratch, 1, 2 * BLOCK_SIZE_BYTES);
+    memset(stream->block, 2, BLOCK_SIZE_BYTES);
+    assert_int_equal(stream->scratch[2 * BLOCK_SIZE_BYTES - 1], 1);
+    stream_return(streams, stream);
+    streams_destroy(streams);
+    streams_destroy(NULL);
+}
+
+static void bytes_are_those_of_contexts_and_buffers(void **state)
+{
+    (void)state;
+    struct algorithm algorithms[ALGORITHM_COUNT_MAX];
+    all_algorithms(algorithms);
+    struct streams *streams;
+    assert_int_equal(streams_create(algorithms, STREAM_COUNT_TEST, &streams), 0);
+    struct stream *stream = stream_borrow(streams);
+    size_t each = 3 * BLOCK_SIZE_BYTES;
+    for (size_t i = 0; i < 3; i++)
+        each += algorithms[i].codec->context_bytes(stream->context[i]);
+    stream_return(streams, stream);
+
+    size_t bytes = streams_bytes(streams);
+    assert_true(bytes > STREAM_COUNT_TEST * each);
+    /* Lock words and pointers: a cache line per stream and two for all. */
+    assert_true(bytes <= STREAM_COUNT_TEST * (each + 64) + 128);
+    streams_destroy(streams);
+}
+
+static void wrong_level_or_count_returns_einval_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct algorithm algorithms[ALGORITHM_COUNT_MAX];
+    all_algorithms(algorithms);
+    struct streams *streams = (struct streams *)algorithms;
+    assert_int_equal(streams_create(algorithms, SIZE_MAX, &streams), -EINVAL);
+    assert_null(streams);
+    algorithms[2].level = algorithms[2].codec->level_max + 1;
+    assert_int_equal(streams_create(algorithms, STREAM_COUNT_TEST, &streams), -EINVAL);
+    assert_null(streams);
+}
+
+static void each_allocation_failing_in_turn_returns_enomem_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct algorithm algorithms[ALGORITHM_COUNT_MAX];
+    all_algorithms(algorithms);
+    /* The array, and for each stream its buffers and three contexts. */
+    const long requests = 1 + STREAM_COUNT_TEST * (1 + 3);
+    for (long failing = 0; failing <= requests; failing++) {
+        struct streams *streams = (struct streams *)algorithms;
+        memory_fail_after(failing, false);
+        int error = streams_create(algorithms, STREAM_COUNT_TEST, &streams);
+        long seen = memory_fail_after(-1, false);
+        if (failing < requests) {
+            assert_int_equal(error, -ENOMEM);
+            assert_null(streams);
+            assert_int_equal(seen, failing + 1);
+        } else {
+            assert_int_equal(error, 0);
+            assert_int_equal(seen, requests);
+            streams_destroy(streams);
+        }
+    }
+}
+
+/* What the borrowing threads share. */
+struct crowd {
+    struct streams *streams;
+    size_t stream_count;
+    _Atomic size_t lent;
+    _Atomic size_t lent_max;
+    _Atomic unsigned wrong;
+    _Atomic unsigned long borrows;
+};
+
+/* Holds a stream for a while; a second holder would be seen, by us or by a race detector. */
+static void *borrow_again_and_again(void *argument)
+{
+    struct crowd *crowd = argument;
+    for (int i = 0; i < BORROWS_PER_THREAD; i++) {
+        struct stream *stream = stream_borrow(crowd->streams);
+        size_t lent = atomic_fetch_add(&crowd->lent, 1) + 1;
+        size_t most = atomic_load(&crowd->lent_max);
+        while (lent > most && !atomic_compare_exchange_weak(&crowd->lent_max, &most, lent))
+            ;
+        pthread_t self = pthread_self();
+        memcpy(stream->scratch, &self, sizeof self);
+        if (i % 4 == 0)
+            sched_yield(); /* so that others run while it is lent, on any number of CPUs */
+        int length = codec_find("lz4")->compress(stream->context[0], stream->block, stream->scratch,
+                                                 2 * BLOCK_SIZE_BYTES);
+        memcpy(stream->scratch + BLOCK_SIZE_BYTES, &self, sizeof self);
+        sched_yield();
+        if (length <= 0 || memcmp(stream->scratch + BLOCK_SIZE_BYTES, &self, sizeof self) != 0)
+            atomic_fetch_add(&crowd->wrong, 1);
+        atomic_fetch_sub(&crowd->lent, 1);
+        stream_return(crowd->streams, stream);
+        atomic_fetch_add(&crowd->borrows, 1);
+    }
+    return NULL;
+}
+
+static void many_threads_share_few_streams_one_holder_each_and_all_finish(void **state)
+{
+    (void)state;
+    for (size_t count = 1; count <= STREAM_COUNT_TEST; count++) {
+        struct crowd crowd = {.streams = streams_of(count), .stream_count = count};
+        pthread_t threads[THREAD_COUNT];
+        for (size_t i = 0; i < THREAD_COUNT; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, borrow_again_and_again, &crowd), 0);
+        for (size_t i = 0; i < THREAD_COUNT; i++)
+            pthread_join(threads[i], NULL);
+        assert_int_equal(atomic_load(&crowd.wrong), 0);
+        assert_int_equal(atomic_load(&crowd.borrows), THREAD_COUNT * BORROWS_PER_THREAD);
+        assert_true(atomic_load(&crowd.lent_max) <= count);
+        streams_destroy(crowd.streams);
+    }
+}
+
+/* A borrower is stopped at this step until the stream it waits for was returned. */
+static const char *stop_at;
+static sem_t stopped, go_on;
+
+static void stop_there(const char *name)
+{
+    if (strcmp(name, stop_at) != 0)
+        return;
+    sem_post(&stopped);
+    sem_wait(&go_on);
+}
+
+static void *borrow_once(void *argument)
+{
+    struct streams *streams = argument;
+    stream_return(streams, stream_borrow(streams));
+    return NULL;
+}
+
+/*
+ * The only stream is returned just when the borrower has found it lent, at the named step. If that
+ * wake-up were lost, the join would never end.
+ */
+static void return_while_borrower_is_at(const char *name)
+{
+    struct streams *streams = streams_of(1);
+    stop_at = name;
+    assert_int_equal(sem_init(&stopped, 0, 0), 0);
+    assert_int_equal(sem_init(&go_on, 0, 0), 0);
+    steps_set(stop_there);
+    struct stream *stream = stream_borrow(streams);
+    pthread_t borrower;
+    assert_int_equal(pthread_create(&borrower, NULL, borrow_once, streams), 0);
+    sem_wait(&stopped);
+    stream_return(streams, stream);
+    sem_post(&go_on);
+    pthread_join(borrower, NULL);
+    steps_set(NULL);
+    sem_destroy(&stopped);
+    sem_destroy(&go_on);
+    streams_destroy(streams);
+}
+
+static void return_before_the_borrower_counts_as_sleeper_is_seen(void **state)
+{
+    (void)state;
+    return_while_borrower_is_at("streams: all found lent");
+}
+
+static void return_just_before_the_borrower_sleeps_is_seen(void **state)
+{
+    (void)state;
+    return_while_borrower_is_at("streams: about to sleep");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(default_count_is_the_number_of_cpus_this_process_may_use),
+        cmocka_unit_test(stream_has_a_context_per_used_algorithm_and_aligned_memory),
+        cmocka_unit_test(bytes_are_those_of_contexts_and_buffers),
+        cmocka_unit_test(wrong_level_or_count_returns_einval_and_leaves_nothing),
+        cmocka_unit_test(each_allocation_failing_in_turn_returns_enomem_and_leaves_nothing),
+        cmocka_unit_test(many_threads_share_few_streams_one_holder_each_and_all_finish),
+        cmocka_unit_test(return_before_the_borrower_counts_as_sleeper_is_seen),
+        cmocka_unit_test(return_just_before_the_borrower_sleeps_is_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# tests/: what `make check` builds and runs. Every test speaks TAP, so that each case is counted.
+#
+# A new unit test is one word here: tests/NAME-test, made of tests/NAME-test.c, a cmocka program
+# with one group, linked with the checked build of the core and what it uses of libsupport. The
+# long ones come first, so that the short ones run beside them.
+
+unit_tests = \
+	tests/device-model-test \
+	tests/device-threads-test \
+	tests/pages-random-test \
+	tests/zpool-random-test \
+	tests/classes-test \
+	tests/compress-allocation-test \
+	tests/compress-codec-test \
+	tests/compress-streams-test \
+	tests/descriptors-test \
+	tests/device-failure-test \
+	tests/device-limit-test \
+	tests/device-race-test \
+	tests/device-range-test \
+	tests/device-statistics-test \
+	tests/device-test \
+	tests/pages-parts-test \
+	tests/pages-test \
+	tests/parse-test \
+	tests/same-filled-test \
+	tests/slot-table-test \
+	tests/slot-test \
+	tests/zpool-races-test \
+	tests/zpool-test \
+	tests/zsmalloc-races-test \
+	tests/zsmalloc-test
+
+# Scripts that talk to a server of the plugin, or look at the sources and what was built of them.
+script_tests = \
+	tests/random \
+	tests/fio \
+	tests/copy \
+	tests/requests \
+	tests/disconnect \
+	tests/sizes \
+	tests/extents \
+	tests/limits \
+	tests/modes \
+	tests/qemu \
+	tests/bad-input \
+	tests/describe \
+	tests/headers \
+	tests/layering
+
+# The scripts' clients.
+client_programs = \
+	tests/nbd-disconnect \
+	tests/nbd-random \
+	tests/nbd-request
+
+EXTRA_DIST += $(script_tests) tests/functions.sh tests/run tests/protocol/slots.pml
+
+if TESTS_ENABLED
+check_LTLIBRARIES += tests/libsupport.la tests/libdevice_support.la
+check_PROGRAMS += $(unit_tests) $(client_programs)
+TESTS += $(unit_tests) $(script_tests)
+endif
+
+# For every program here that says nothing of its own, and only for those.
+AM_CPPFLAGS = $(checked_cppflags) $(CMOCKA_CFLAGS) $(LZ4_CFLAGS) $(ZSTD_CFLAGS)
+LDADD = tests/libsupport.la libuzram_checked.la $(CMOCKA_LIBS)
+device_ldadd = tests/libdevice_support.la libuzram_checked.la $(CMOCKA_LIBS)
+
+tests_libsupport_la_SOURCES = \
+	tests/device-madvise.c tests/device-madvise.h \
+	tests/support.c tests/support.h
+tests_libdevice_support_la_SOURCES = \
+	tests/device-madvise.c tests/device-madvise.h \
+	tests/device-model.c tests/device-model.h \
+	tests/device-steps.c tests/device-steps.h \
+	tests/device-support.c tests/device-support.h
+tests_device_failure_test_LDADD = $(device_ldadd)
+tests_device_limit_test_LDADD = $(device_ldadd)
+tests_device_model_test_LDADD = $(device_ldadd)
+tests_device_race_test_LDADD = $(device_ldadd)
+tests_device_range_test_LDADD = $(device_ldadd)
+tests_device_statistics_test_LDADD = $(device_ldadd)
+tests_device_test_LDADD = $(device_ldadd)
+tests_device_threads_test_LDADD = $(device_ldadd)
+tests_same_filled_test_LDADD = $(device_ldadd)
+tests_slot_table_test_LDADD = $(device_ldadd)
+tests_slot_test_LDADD = $(device_ldadd)
+
+tests_parse_test_SOURCES = tests/parse-test.c plugin/parse.c
+
+client_cppflags = $(release_cppflags) $(LIBNBD_CFLAGS)
+tests_nbd_disconnect_SOURCES = tests/nbd-disconnect.c tests/nbd-client.c tests/nbd-client.h
+tests_nbd_disconnect_CPPFLAGS = $(client_cppflags)
+tests_nbd_disconnect_LDADD = $(LIBNBD_LIBS)
+tests_nbd_random_SOURCES = tests/nbd-random.c tests/nbd-client.c tests/nbd-client.h
+tests_nbd_random_CPPFLAGS = $(client_cppflags)
+tests_nbd_random_LDADD = $(LIBNBD_LIBS)
+tests_nbd_request_SOURCES = tests/nbd-request.c tests/nbd-client.c tests/nbd-client.h
+tests_nbd_request_CPPFLAGS = $(client_cppflags)
+tests_nbd_request_LDADD = $(LIBNBD_LIBS)
+
+AM_TESTS_ENVIRONMENT = \
+	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir;
+LOG_COMPILER = $(top_srcdir)/tests/run
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/auxiliary/tap-driver.sh
+
+# The unit tests alone.
+check-unit:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests)'
+
+# In a build with the address sanitizer: the unit tests, and the plugin in a server that has its
+# runtime, as far as functions.sh ends that server.
+check-sanitized:
+	UZRAM_PRELOAD=`$(CC) -print-file-name=libasan.so` $(MAKE) $(AM_MAKEFLAGS) check \
+		TESTS='$(unit_tests) tests/random tests/requests tests/limits tests/disconnect'
+
+.PHONY: check-unit check-sanitized

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * objects.pml: blocks that are read, written and freed while movers move their objects:
+ * device/block.c and device/owner.c with zpool/zsmalloc/{zsmalloc,move,compact,settle,migrate}.c.
+ *
+ * One size class of ZSPAGES zspages with PLACES places each, and BLOCKS blocks. For simplicity a
+ * place is a page, too, so that settling can discard it.
+ *
+ *      here                     in the code
+ *      ----------------------   ----------------------------------------------------------------
+ *      block_read               the same: lock the slot, read from the object, unlock
+ *      block_write              store: in place, or into a new object, then free the old one
+ *      block_free               the same: publish an empty slot, then free the object
+ *      zs_alloc, zs_free        the same; zs_alloc writes the owner field after the class's lock
+ *      zs_move                  zs_move_locked, with owner_try_lock and owner_moved
+ *      compact, settle          compact_class, settle_class
+ *      migrate                  zs_isolate, zs_migrate, zs_putback (for stale mem_desc words and
+ *                               reused descriptors see migration.pml)
+ *
+ * What is done under the class's lock and seen by nobody without it is one step. A mover holds the
+ * class's lock over many steps, and gives way between objects. Which zspage is taken, for an object
+ * or by a mover, is left open: any that the code could choose in some order of events, and more.
+ * A slot's lock is a bit here that is waited for; slots.pml has how.
+ *
+ * Proved, for every interleaving:
+ *   - a read finds what was last written to its block, whole, in a place that is used
+ *   - no place is given twice, nor while a slot names it; no zspage is destroyed twice, nor with an
+ *     object in it
+ *   - the page of a place that is used is never discarded
+ *   - nobody waits for good: threads stop at any time, and all others come to their ends
+ */
+#ifndef BLOCKS
+#define BLOCKS 2
+#endif
+#ifndef ZSPAGES
+#define ZSPAGES 3
+#endif
+#ifndef PLACES
+#define PLACES 2
+#endif
+#ifndef CLIENTS
+#define CLIENTS 2
+#endif
+#ifndef MOVERS
+#define MOVERS 1
+#endif
+
+/* A place's number is its position; place 0 is nobody's, and so is zspage 0. */
+#define ALL_PLACES    ((ZSPAGES + 1) * PLACES)
+#define NONE          0
+#define ZSPAGE_OF(at) ((at) / PLACES)
+
+/* Slots: where the block's object is, and the lock bit. */
+byte position[BLOCKS];
+bool locked[BLOCKS];
+
+/* An owner field that the place's present owner has not written: any number may be in it. */
+#define UNKNOWN BLOCKS
+
+/* Bytes: what was last written to a block, an older content of any block, neither. */
+#define CONTENT(b) ((b) + 1)
+#define OLD        254
+#define TORN       255
+
+/* The pool. What a place has: its bit in `used`, its owner field, its bytes, and its page. */
+bool class_locked;
+mtype = { FREE, LISTED, ISOLATED };
+mtype state[ZSPAGES + 1] = FREE;
+byte used_count[ZSPAGES + 1];
+bool used[ALL_PLACES];
+byte owner[ALL_PLACES] = UNKNOWN;
+byte bytes[ALL_PLACES];
+
+
+bool written[BLOCKS]; /* What the proof remembers: whether a block has any content. */
+
+hidden byte i, j; /* count within one step */
+
+/*
+ * Zspages and places, under the class's lock.
+ */
+
+/* Takes the lowest free place of a zspage. */
+inline zspage_take(zspage, place)
+{
+    place = zspage * PLACES;
+    do
+    :: used[place] -> place++
+    :: else -> break
+    od;
+    assert(ZSPAGE_OF(place) == zspage);
+    used[place] = true;
+    used_count[zspage]++
+}
+
+inline zspage_give(place)
+{
+    assert(used[place]);
+    for (i : 0 .. BLOCKS - 1) {
+        assert(position[i] != place)
+    }
+    i = 0;
+    used[place] = false;
+    owner[place] = UNKNOWN;
+    bytes[place] = 0; /* Whoever looks at them now fails because the place isn't used. */
+    used_count[ZSPAGE_OF(place)]--
+}
+
+inline zspage_destroy(zspage)
+{
+    assert(state[zspage] != FREE && used_count[zspage] == 0);
+    state[zspage] = FREE
+}
+
+inline zspage_putback(zspage)
+{
+    assert(state[zspage] == ISOLATED);
+#ifdef MISTAKE_DESTROYED_ZSPAGE_STAYS_IN_LIST
+    if
+    :: used_count[zspage] == 0 -> zspage_destroy(zspage)
+    :: else ->
+        isolated[zspage] = false;
+        state[zspage] = LISTED
+    fi
+#else
+    isolated[zspage] = false; /* list_remove */
+    if
+    :: used_count[zspage] == 0 -> zspage_destroy(zspage)
+    :: else -> state[zspage] = LISTED
+    fi
+#endif
+}
+
+#ifdef MISTAKE_ALLOC_INTO_ISOLATED
+#define CAN_TAKE(z) (state[z] != FREE && used_count[z] < PLACES)
+#else
+#define CAN_TAKE(z) (state[z] == LISTED && used_count[z] < PLACES)
+#endif
+
+/* A zspage with a free place, or a new one; NONE if there is no room for that. */
+inline zspage_for_alloc(zspage)
+{
+    select(zspage : 1 .. ZSPAGES);
+    if
+    :: state[zspage] == FREE && (zspage == 1 || state[zspage - 1] != FREE) ->
+        state[zspage] = LISTED
+    :: CAN_TAKE(zspage)
+    :: else -> zspage = NONE
+    fi
+}
+
+/*
+ * Clients.
+ */
+
+inline slot_lock()
+{
+    atomic {
+        select(block : 0 .. BLOCKS - 1);
+        !locked[block];
+        locked[block] = true;
+        old = position[block]
+    }
+}
+
+/* Publishes the slot, with its object at `at`, and unlocks it. */
+inline slot_unlock(at)
+{
+    d_step {
+        position[block] = at;
+        locked[block] = false
+    }
+}
+
+/* Whoever holds a slot may rely on its object. */
+inline check_object(at)
+{
+    assert(used[at] && bytes[at] == CONTENT(block) && written[block])
+}
+
+inline block_read()
+{
+    slot_lock();
+    d_step {
+        if
+        :: old != NONE -> check_object(old)
+        :: else -> assert(!written[block])
+        fi;
+        locked[block] = false
+    }
+}
+
+/* Takes a place, or leaves `new` NONE. The owner field is written without the class's lock. */
+inline zs_alloc()
+{
+    atomic {
+        !class_locked;
+        zspage_for_alloc(zspage);
+        if
+        :: zspage != NONE -> zspage_take(zspage, new)
+        :: else
+        fi;
+        zspage = NONE
+    }
+    if
+    :: new != NONE -> owner[new] = block
+    :: else
+    fi
+}
+
+#ifdef MISTAKE_FREE_DESTROYS_ISOLATED
+#define MAY_DESTROY(z) true
+#else
+#define MAY_DESTROY(z) (state[z] == LISTED)
+#endif
+
+inline zs_free(place)
+{
+    atomic {
+        !class_locked;
+        zspage_give(place);
+        if
+        :: used_count[ZSPAGE_OF(place)] == 0 && MAY_DESTROY(ZSPAGE_OF(place)) ->
+            zspage_destroy(ZSPAGE_OF(place))
+        :: true /* One empty zspage is kept. */
+        fi
+    }
+}
+
+/* Writes the block's next content to its object. */
+inline store(at)
+{
+    d_step {
+        assert(used[at]);
+        bytes[at] = TORN
+    }
+    d_step {
+        assert(used[at]);
+        for (i : 0 .. ALL_PLACES - 1) {
+            if
+            :: bytes[i] == CONTENT(block) -> bytes[i] = OLD
+            :: else
+            fi
+        }
+        i = 0;
+        bytes[at] = CONTENT(block);
+        written[block] = true
+    }
+}
+
+inline free_old()
+{
+    if
+    :: old != NONE ->
+        zs_free(old);
+        old = NONE
+    :: else
+    fi
+}
+
+inline block_write()
+{
+    slot_lock();
+    if
+    :: old != NONE -> /* the same room */
+#ifdef MISTAKE_WRITE_IN_PLACE_UNLOCKED
+        slot_unlock(old);
+        store(old)
+#else
+        store(old);
+        slot_unlock(old)
+#endif
+    :: true ->
+        zs_alloc();
+        if
+        :: new == NONE -> slot_unlock(old) /* ENOSPC: the old block is still there. */
+        :: else ->
+#ifdef MISTAKE_PUBLISH_BEFORE_STORE
+            slot_unlock(new);
+            store(new);
+#else
+            store(new);
+#ifdef MISTAKE_FREE_BEFORE_PUBLISH
+            free_old();
+#endif
+            slot_unlock(new);
+#endif
+            free_old()
+        fi
+    fi
+}
+
+inline block_free()
+{
+#ifdef MISTAKE_TRIM_WITHOUT_SLOT_LOCK
+    atomic {
+        select(block : 0 .. BLOCKS - 1);
+        old = position[block]
+    }
+    d_step {
+        written[block] = false;
+        position[block] = NONE
+    }
+#else
+    slot_lock();
+    d_step {
+        written[block] = false;
+        position[block] = NONE;
+        locked[block] = false
+    }
+#endif
+    free_old()
+}
+
+inline end_request()
+{
+    d_step {
+        block = 0;
+        old = NONE;
+        new = NONE
+    }
+}
+
+active [CLIENTS] proctype client()
+{
+    byte block, old, new, zspage;
+
+    do
+    :: block_read();
+        end_request()
+    :: block_write();
+        end_request()
+    :: block_free();
+        end_request()
+    :: break
+    od
+}
+
+/*
+ * Movers, which hold the class's lock.
+ */
+
+inline lock_class()
+{
+    atomic {
+        !class_locked;
+        class_locked = true
+    }
+}
+
+/* Lets others have the lock, perhaps. What was looked up under it counts no more. */
+inline give_way()
+{
+    if
+    :: true ->
+        class_locked = false;
+        lock_class();
+#ifndef MISTAKE_TARGET_KEPT_AFTER_GIVING_WAY
+        target = NONE
+#endif
+    :: true
+    fi
+}
+
+inline copy()
+{
+    d_step {
+        assert(used[from] && used[to]);
+        bytes[to] = bytes[from];
+        owner[to] = block
+    }
+}
+
+inline owner_moved()
+{
+    d_step {
+        position[block] = to;
+        locked[block] = false
+    }
+}
+
+#ifdef MISTAKE_NO_POSITION_CHECK
+#define NAMES(b, at) (position[b] != NONE)
+#else
+#define NAMES(b, at) (position[b] == at)
+#endif
+
+/* Moves the object at `from` to the lowest free place of the target, if its owner isn't busy. */
+inline zs_move()
+{
+    atomic { /* The owner field is believed only once the slot confirms it. */
+        if
+        :: owner[from] != UNKNOWN -> block = owner[from]
+        :: else -> select(block : 0 .. BLOCKS - 1)
+        fi
+    }
+#ifdef MISTAKE_MOVER_WAITS_FOR_SLOT
+    !locked[block];
+#endif
+    d_step { /* owner_try_lock, and zspage_take if that has done it */
+        if
+        :: !locked[block] && NAMES(block, from) && used_count[target] < PLACES ->
+            locked[block] = true;
+            zspage_take(target, to)
+        :: else
+        fi
+    }
+    if
+    :: to != NONE ->
+#ifdef MISTAKE_MOVE_PUBLISHES_BEFORE_COPY
+        owner_moved();
+        copy();
+#else
+        copy();
+        owner_moved();
+#endif
+        d_step {
+            zspage_give(from);
+            to = NONE
+        }
+    :: else
+    fi;
+    block = 0
+}
+
+/* empty_source of compaction, and zs_migrate: each object into a zspage that takes objects. */
+inline empty_source()
+{
+    from = source * PLACES;
+    do
+    :: from < (source + 1) * PLACES ->
+        atomic {
+            if
+            :: target == NONE || used_count[target] == PLACES -> zspage_for_alloc(target)
+            :: else
+            fi
+        }
+        if
+        :: used[from] && target != NONE ->
+            zs_move();
+            give_way()
+        :: else
+        fi;
+        from++
+    :: true -> break /* The quota is used up, or there is no target. */
+    od;
+    target = NONE;
+    from = NONE
+}
+
+/* move_to_front, and pages_discard of the pages that no object touches. */
+inline settle_source()
+{
+    target = source;
+    from = (source + 1) * PLACES - 1;
+    if
+    :: used[from] && used_count[source] < PLACES ->
+        zs_move();
+        give_way()
+    :: else
+    fi;
+    target = NONE;
+    d_step {
+        from = source * PLACES;
+        for (i : 0 .. PLACES - 1) {
+            idle[i] = !used[from + i]
+        }
+        i = 0;
+        class_locked = false
+    }
+    d_step {
+        for (i : 0 .. PLACES - 1) {
+            if
+            :: idle[i] ->
+                assert(!used[from + i]);
+                idle[i] = false
+            :: else
+            fi
+        }
+        i = 0;
+        from = NONE
+    }
+    lock_class()
+}
+
+active [MOVERS] proctype mover()
+{
+    byte source, from, to, target, block;
+    bool idle[PLACES];
+    bool isolated[ZSPAGES + 1]; /* its list of zspages to put back: `stuck`, or `done` */
+
+    do
+    :: lock_class();
+        do
+        :: atomic {
+                select(source : 1 .. ZSPAGES);
+                if
+                :: state[source] == LISTED ->
+#ifndef MISTAKE_SOURCE_STAYS_LISTED
+                    state[source] = ISOLATED;
+                    isolated[source] = true
+#endif
+                :: else -> source = NONE
+                fi
+            }
+            if
+            :: source == NONE
+            :: source != NONE -> empty_source()
+            :: source != NONE -> settle_source()
+            fi;
+            source = NONE
+        :: true -> break
+        od;
+        give_way();
+        d_step {
+            source = 1;
+            do
+            :: source > ZSPAGES -> break
+            :: source <= ZSPAGES && isolated[source] -> zspage_putback(source)
+            :: else -> source++
+            od;
+            source = NONE;
+            class_locked = false
+        }
+    :: break
+    od
+}
