@@ -13,20 +13,28 @@
 
 #include "common/compiler.h"
 
-#define DEVICE_SETTINGS(X)                                                                       \
-    X(reserve, 0, 0, UINT64_C(1) << 40, "bytes",                                                 \
-      "free pool memory kept resident ahead of writers")                                         \
+#define DEVICE_BACKGROUND_SETTINGS(X)                                                            \
     X(step_objects, 1024, 1, 1000000, "objects", "moves that one step of background work tries") \
     X(step_us, 1000, 10, 1000000, "microseconds", "time that one step of moves takes at most")   \
-    X(waste_percent, 3, 1, 100, "per cent",                                                      \
-      "tidy a busy device when more of its pool holds nothing")                                  \
+    X(waste_percent, 3, 1, 100, "per cent", "tidy a busy disk when more of its pool is empty")   \
     X(sparse_percent, 50, 0, 100, "per cent", "empty arenas while the pool fills less of them")  \
-    X(pressure_percent, 10, 1, 100, "per cent", "make a pass when tasks stall this much for memory")
+    X(pressure_percent, 10, 1, 100, "per cent", "make a pass when tasks stall so for memory")
+
+#define DEVICE_SETTINGS(X)                                                                      \
+    X(reserve, 0, 0, 1099511627776, "bytes", "free pool memory kept resident ahead of writers") \
+    DEVICE_BACKGROUND_SETTINGS(X)
 
 struct settings {
 #define SETTING_FIELD(name, initial, least, most, unit, help) _Atomic uint64_t name;
     DEVICE_SETTINGS(SETTING_FIELD)
 #undef SETTING_FIELD
+};
+
+enum {
+#define SETTING_INDEX(name, initial, least, most, unit, help) DEVICE_SETTING_##name,
+    DEVICE_SETTINGS(SETTING_INDEX)
+#undef SETTING_INDEX
+        DEVICE_SETTING_COUNT
 };
 
 struct setting_row {

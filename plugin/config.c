@@ -27,6 +27,8 @@ static struct {
     const char *reserve_text;
     const char *algorithm_params_text;
     struct algorithm_params algorithm_params;
+    bool setting_given[DEVICE_SETTING_COUNT];
+    uint64_t setting[DEVICE_SETTING_COUNT];
     char *stats_file;
 } config;
 
@@ -174,6 +176,19 @@ static const char *setter_name_at(size_t index)
     return index < array_count(setters) ? setters[index].name : NULL;
 }
 
+/* One of the settings of background work, whose names and bounds the device declares. */
+static int set_setting(size_t index, const char *key, const char *value)
+{
+    const struct setting_row *row = setting_at(index);
+    uint64_t number;
+    if (parse_size(value, &number) < 0 || number < row->least || number > row->most)
+        return refuse(key, value, "not a value it can have; give %" PRIu64 " to %" PRIu64 " %s",
+                      row->least, row->most, row->unit);
+    config.setting[index] = number;
+    config.setting_given[index] = true;
+    return 0;
+}
+
 /* The defaults, before the first key. */
 static void config_initialise(void)
 {
@@ -189,6 +204,10 @@ int config_set(const char *key, const char *value)
     for (size_t i = 0; i < array_count(setters); i++) {
         if (strcmp(key, setters[i].name) == 0)
             return setters[i].set(key, value);
+    }
+    for (size_t i = 0; setting_at(i) != NULL; i++) {
+        if (strcmp(key, setting_at(i)->name) == 0)
+            return set_setting(i, key, value);
     }
     char names[256];
     return refuse(key, value, "not a key that is known; give one of %s",
@@ -250,6 +269,18 @@ int config_finish(void)
     }
     if (finish_algorithm() < 0 || finish_memory() < 0)
         return -1;
+    return 0;
+}
+
+int config_apply(struct device *device)
+{
+    for (size_t i = 0; setting_at(i) != NULL; i++) {
+        if (!config.setting_given[i])
+            continue;
+        int error = device_set(device, setting_at(i)->name, config.setting[i]);
+        if (error != 0)
+            return error;
+    }
     return 0;
 }
 

@@ -32,7 +32,9 @@
     X(stats_file, "PATH", "file that shows the statistics, rewritten as clients come and go")
 
 #define CONFIG_HELP_LINE(name, form, help) #name "=" form "\n        " help "\n"
-#define CONFIG_HELP                        CONFIG_KEYS(CONFIG_HELP_LINE)
+#define CONFIG_HELP_SETTING(name, initial, least, most, unit, help) \
+#name "=NUMBER\n        " help ", " #least " to " #most " " unit " (default " #initial ")\n"
+#define CONFIG_HELP CONFIG_KEYS(CONFIG_HELP_LINE) DEVICE_BACKGROUND_SETTINGS(CONFIG_HELP_SETTING)
 
 /* nbdkit's .config: 0, or -1 after nbdkit_error. `value` must stay: nbdkit keeps it. */
 int config_set(const char *key, const char *value);
@@ -42,6 +44,9 @@ int config_finish(void);
 
 /* Valid once config_finish returned 0. */
 const struct device_config *config_device(void);
+
+/* Gives a new device the settings of background work that were asked for: 0 or a negative errno. */
+int config_apply(struct device *device) must_use;
 
 /* An absolute path, or NULL if no statistics file is wanted. */
 const char *config_stats_file(void);

@@ -55,6 +55,8 @@ static int zram_get_ready(void)
 {
     const struct device_config *config = config_device();
     int result = device_create(config, &the_device);
+    if (result == 0)
+        result = config_apply(the_device);
     if (result < 0) {
         nbdkit_error("size=%" PRIu64 ": the disk cannot be made: %s", config->size_bytes,
                      result == -ENOMEM ? "no memory for its tables; give a smaller size"
