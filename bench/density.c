@@ -19,13 +19,10 @@
  *
  * Usage: density FILE [BLOCKS [CODEC [HEADER_BYTES]]]
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "bench/support.h"
 #include "compress/codec.h"
 #include "device/same_filled.h"
 #include "zpool/zsmalloc/classes.h"
@@ -50,10 +47,7 @@ static void measure(const unsigned char *pages, uint64_t count, const struct cod
 {
     struct codec_context *context;
     unsigned char target[2 * BLOCK_SIZE_BYTES];
-    if (codec->context_create(codec->level_default, &context) != 0) {
-        fprintf(stderr, "density: no memory for %s\n", codec->name);
-        exit(EXIT_FAILURE);
-    }
+    expect(codec->name, codec->context_create(codec->level_default, &context));
     lengths->blocks = count;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t pattern;
@@ -115,26 +109,7 @@ static void print_row(unsigned chain, const char *residency, const struct cost *
            cost->descriptors / c, cost->slots / c, 1 + sum / c);
 }
 
-static const unsigned char *map_file(const char *name, uint64_t *blocks)
-{
-    struct stat status;
-    int file = open(name, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0) {
-        perror(name);
-        exit(EXIT_FAILURE);
-    }
-    *blocks = (uint64_t)status.st_size / BLOCK_SIZE_BYTES;
-    void *pages = *blocks == 0
-                      ? MAP_FAILED
-                      : mmap(NULL, *blocks * BLOCK_SIZE_BYTES, PROT_READ, MAP_PRIVATE, file, 0);
-    close(file);
-    if (pages == MAP_FAILED) {
-        fprintf(stderr, "density: %s: needs at least one page of %u bytes\n", name,
-                BLOCK_SIZE_BYTES);
-        exit(EXIT_FAILURE);
-    }
-    return pages;
-}
+const char program_name[] = "density";
 
 int main(int argc, char **argv)
 {
@@ -149,11 +124,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "density: no such codec, or a header of more than 64 bytes\n");
         return EXIT_FAILURE;
     }
-    uint64_t blocks;
-    const unsigned char *pages = map_file(argv[1], &blocks);
+    struct pages_file pages = pages_file_map(argv[1], UINT64_MAX);
+    uint64_t blocks = pages.count;
     if (argc > 2 && strtoull(argv[2], NULL, 10) < blocks)
         blocks = strtoull(argv[2], NULL, 10);
-    measure(pages, blocks, codec, &lengths);
+    measure(pages.pages, blocks, codec, &lengths);
 
     struct cost cost = simulate(&lengths, 1, header_bytes, true);
     printf("%s: %llu blocks, %llu same-filled, %s, %.1f MiB compressed, header %u bytes\n\n",

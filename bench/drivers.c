@@ -14,15 +14,11 @@
  * Usage: drivers FILE [MEGABYTES]      FILE: 4 KiB pages. Prints a table in Markdown.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "bench/support.h"
 #include "compress/codec.h"
 #include "zpool/zpool.h"
 
@@ -77,71 +73,19 @@ struct result {
     double fresh, churned, compacted;
 };
 
-static void fail(const char *what, int error)
-{
-    fprintf(stderr, "drivers: %s: %s\n", what, strerror(error < 0 ? -error : error));
-    exit(EXIT_FAILURE);
-}
-
-static void *allocate(size_t bytes)
-{
-    void *memory = calloc(1, bytes);
-    if (memory == NULL)
-        fail("memory", ENOMEM);
-    return memory;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static double cpu_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static double median(double values[ROUNDS])
-{
-    qsort(values, ROUNDS, sizeof *values, by_size);
-    return values[ROUNDS / 2];
-}
+const char program_name[] = "drivers";
 
 static struct blocks compress_file(const char *name, uint64_t megabytes, struct codec_context *lz4,
                                    const struct codec *codec)
 {
-    struct stat status;
-    int file = open(name, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0)
-        fail(name, errno);
-    uint64_t count = (uint64_t)status.st_size / BLOCK_SIZE_BYTES;
-    if (count > megabytes * (MIB / BLOCK_SIZE_BYTES))
-        count = megabytes * (MIB / BLOCK_SIZE_BYTES);
-    if (count < 1024)
-        fail(name, ENODATA);
-    const unsigned char *pages =
-        mmap(NULL, count * BLOCK_SIZE_BYTES, PROT_READ, MAP_PRIVATE, file, 0);
-    if (pages == MAP_FAILED)
-        fail(name, errno);
-    close(file);
-
+    struct pages_file pages = pages_file_map(name, megabytes);
+    uint64_t count = pages.count;
     struct blocks blocks = {.count = count,
                             .bytes = allocate(count * sizeof *blocks.bytes),
                             .length = allocate(count * sizeof *blocks.length)};
     unsigned char target[BLOCK_SIZE_BYTES];
     for (uint64_t i = 0; i < count; i++) {
-        const unsigned char *page = pages + i * BLOCK_SIZE_BYTES;
+        const unsigned char *page = pages.pages + i * BLOCK_SIZE_BYTES;
         int length = codec->compress(lz4, page, target, BLOCK_SIZE_BYTES - 1);
         blocks.length[i] = length > 0 ? (unsigned)length : BLOCK_SIZE_BYTES;
         blocks.bytes[i] = allocate(blocks.length[i]);
@@ -208,15 +152,15 @@ static void time_round(const struct zpool_driver *driver, const struct blocks *b
 {
     struct store store;
     unsigned char block[BLOCK_SIZE_BYTES];
-    double count = (double)blocks->count;
+    double count = (double)blocks->count / 1e9; /* seconds to nanoseconds per object */
     store_open(&store, driver, blocks->count);
 
-    double start = cpu_ns();
+    double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     for (uint64_t i = 0; i < blocks->count; i++)
         put(&store, blocks, order[i], order[i]);
-    result->take_ns[round] = (cpu_ns() - start) / count;
+    result->take_ns[round] = (clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start) / count;
 
-    start = cpu_ns();
+    start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     for (uint64_t i = 0; i < blocks->count; i++) {
         unsigned at = order[blocks->count - 1 - i];
         const unsigned char *object = zpool_address(store.pool, store.table.handle[at]);
@@ -225,12 +169,12 @@ static void time_round(const struct zpool_driver *driver, const struct blocks *b
         else if (codec->decompress(lz4, object, blocks->length[at], block) != 0)
             fail("decompress", EIO);
     }
-    result->read_ns[round] = (cpu_ns() - start) / count;
+    result->read_ns[round] = (clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start) / count;
 
-    start = cpu_ns();
+    start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     for (uint64_t i = 0; i < blocks->count; i++)
         drop(&store, order[i]);
-    result->free_ns[round] = (cpu_ns() - start) / count;
+    result->free_ns[round] = (clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start) / count;
     store_close(&store);
 }
 
@@ -271,13 +215,7 @@ int main(int argc, char **argv)
     struct blocks blocks =
         compress_file(argv[1], argc > 2 ? strtoull(argv[2], NULL, 10) : 256, lz4, codec);
 
-    unsigned *order = allocate(blocks.count * sizeof *order);
-    uint64_t seed = 5;
-    for (uint64_t i = 0; i < blocks.count; i++) {
-        uint64_t j = next_random(&seed) % (i + 1);
-        order[i] = order[j];
-        order[j] = (unsigned)i;
-    }
+    unsigned *order = random_order(blocks.count, 5);
     for (size_t d = 0; zpool_driver_at(d) != NULL && d < DRIVERS_MAX; d++)
         measure_density(zpool_driver_at(d), &blocks, &results[d]);
     for (int round = 0; round < ROUNDS; round++)
@@ -292,9 +230,9 @@ int main(int argc, char **argv)
         struct store store;
         store_open(&store, zpool_driver_at(d), 1);
         printf("| %s | %zu | %.0f | %.0f | %.0f | %.4f | %.4f | %.4f |\n", zpool_driver_at(d)->name,
-               store.pool->object_max_bytes, median(results[d].take_ns), median(results[d].read_ns),
-               median(results[d].free_ns), results[d].fresh, results[d].churned,
-               results[d].compacted);
+               store.pool->object_max_bytes, quantile(results[d].take_ns, ROUNDS, 0.5),
+               quantile(results[d].read_ns, ROUNDS, 0.5), quantile(results[d].free_ns, ROUNDS, 0.5),
+               results[d].fresh, results[d].churned, results[d].compacted);
         store_close(&store);
     }
     return EXIT_SUCCESS;

@@ -21,16 +21,18 @@ EXTRA_DIST += \
 bench: $(bench_programs)
 .PHONY: bench
 
-bench_density_SOURCES = bench/density.c
+bench_support = bench/support.c bench/support.h
+
+bench_density_SOURCES = bench/density.c $(bench_support)
 bench_density_CPPFLAGS = $(release_cppflags)
 bench_density_LDADD = libuzram.la
-bench_drivers_SOURCES = bench/drivers.c
+bench_drivers_SOURCES = bench/drivers.c $(bench_support)
 bench_drivers_CPPFLAGS = $(release_cppflags)
 bench_drivers_LDADD = libuzram.la
-bench_maintenance_SOURCES = bench/maintenance.c
+bench_maintenance_SOURCES = bench/maintenance.c $(bench_support)
 bench_maintenance_CPPFLAGS = $(release_cppflags)
 bench_maintenance_LDADD = libuzram.la
-bench_memdescs_SOURCES = bench/memdescs.c
+bench_memdescs_SOURCES = bench/memdescs.c $(bench_support)
 bench_memdescs_CPPFLAGS = $(release_cppflags)
 bench_memdescs_LDADD = libuzram.la
 
@@ -38,12 +40,16 @@ bench_uzram_bench_SOURCES = \
 	bench/contestant-process.c \
 	bench/contestant-zram.c \
 	bench/contestant.h \
-	bench/uzram-bench.c
+	bench/uzram-bench.c \
+	$(bench_support)
 bench_uzram_bench_CPPFLAGS = $(release_cppflags)
 bench_uzram_bench_LDADD = libuzram.la
 
 # The core once more, without the counters whose cost statistics-cost measures.
-bench_drivers_without_statistics_SOURCES = bench/drivers.c $(libuzram_sources)
+bench_drivers_without_statistics_SOURCES = \
+	bench/drivers.c \
+	$(bench_support) \
+	$(libuzram_sources)
 bench_drivers_without_statistics_CPPFLAGS = $(release_cppflags) -DUZRAM_WITHOUT_CLASS_STATISTICS
 bench_drivers_without_statistics_CFLAGS = $(core_cflags)
 bench_drivers_without_statistics_LDADD = $(core_libs)

@@ -15,17 +15,14 @@
  * Usage: maintenance FILE [MEGABYTES]     FILE: 4 KiB pages, as bench/make-pages makes them
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "bench/support.h"
 #include "device/device_internal.h"
 
 #define ROUNDS          15
@@ -33,61 +30,7 @@
 #define SMALL_BLOCKS    400000u
 #define SMALL_ROUNDS    7
 
-struct pages_file {
-    const unsigned char *pages;
-    uint64_t count;
-};
-
-static void fail(const char *what, int error)
-{
-    fprintf(stderr, "maintenance: %s: %s\n", what, strerror(error < 0 ? -error : error));
-    exit(EXIT_FAILURE);
-}
-
-static void expect(const char *what, int error)
-{
-    if (error != 0)
-        fail(what, error);
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, by_size);
-    return values[count / 2];
-}
-
-static struct pages_file map_pages(const char *name, uint64_t megabytes)
-{
-    struct stat status;
-    int file = open(name, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0)
-        fail(name, errno);
-    struct pages_file pages = {.count = (uint64_t)status.st_size / BLOCK_SIZE_BYTES};
-    if (pages.count > megabytes * (MIB / BLOCK_SIZE_BYTES))
-        pages.count = megabytes * (MIB / BLOCK_SIZE_BYTES);
-    if (pages.count < 1024)
-        fail(name, ENODATA);
-    pages.pages =
-        mmap(NULL, pages.count * BLOCK_SIZE_BYTES, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
-    if (pages.pages == MAP_FAILED)
-        fail(name, errno);
-    close(file);
-    return pages;
-}
+const char program_name[] = "maintenance";
 
 static struct device *make_device(uint64_t blocks)
 {
@@ -211,13 +154,6 @@ struct percentiles {
     double p50, p99, p999;
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Times single reads; with a mover, until it is done. */
 static struct percentiles time_reads(struct device *device, uint64_t *seed, struct mover *mover)
 {
@@ -226,14 +162,14 @@ static struct percentiles time_reads(struct device *device, uint64_t *seed, stru
     size_t count = 0;
     while (count < READS_PER_ROUND && (mover == NULL || !atomic_load(&mover->is_done))) {
         uint64_t at = next_random(seed) % device->block_count;
-        uint64_t start = now_ns();
+        double start = clock_seconds(CLOCK_MONOTONIC);
         expect("read", device_read(device, block, sizeof block, at * BLOCK_SIZE_BYTES));
-        took[count++] = (double)(now_ns() - start) / 1000;
+        took[count++] = (clock_seconds(CLOCK_MONOTONIC) - start) * 1e6;
     }
     if (count == 0)
         return (struct percentiles){0};
-    qsort(took, count, sizeof took[0], by_size);
-    return (struct percentiles){took[count / 2], took[count * 99 / 100], took[count * 999 / 1000]};
+    return (struct percentiles){quantile(took, count, 0.5), quantile(took, count, 0.99),
+                                quantile(took, count, 0.999)};
 }
 
 static void bench_latency(const struct pages_file *pages)
@@ -266,9 +202,10 @@ static void bench_latency(const struct pages_file *pages)
     }
     printf("latency: reads of 4 KiB in random order, alone and while objects are moved\n");
     printf("  %d rounds, %" PRIu64 " objects moved; 99th percentile alone %.2f us, with %.2f us\n",
-           ROUNDS, moved, median(alone99, ROUNDS), median(with99, ROUNDS));
-    printf("  ratios: median %.3f, 99th %.3f (aim: 1.5), 99.9th %.3f\n\n", median(ratio50, ROUNDS),
-           median(ratio99, ROUNDS), median(ratio999, ROUNDS));
+           ROUNDS, moved, quantile(alone99, ROUNDS, 0.5), quantile(with99, ROUNDS, 0.5));
+    printf("  ratios: median %.3f, 99th %.3f (aim: 1.5), 99.9th %.3f\n\n",
+           quantile(ratio50, ROUNDS, 0.5), quantile(ratio99, ROUNDS, 0.5),
+           quantile(ratio999, ROUNDS, 0.5));
     device_destroy(device);
 }
 
@@ -300,14 +237,14 @@ static void bench_speed(void)
         struct device_statistics statistics = look(device);
         bytes = (double)statistics.compr_data_size * BLOCK_SIZE_BYTES /
                 (double)statistics.orig_data_size;
-        uint64_t start = now_ns();
+        double start = clock_seconds(CLOCK_MONOTONIC);
         device_compact(device);
-        double seconds = (double)(now_ns() - start) / 1e9;
+        double seconds = clock_seconds(CLOCK_MONOTONIC) - start;
         rate[round] = (double)look(device).objects_moved / seconds;
         device_destroy(device);
     }
     printf("speed: compaction of objects of %.0f bytes, pool 25 %% full, one thread\n", bytes);
-    printf("  %.2f million objects a second (aim: 1)\n", median(rate, SMALL_ROUNDS) / 1e6);
+    printf("  %.2f million objects a second (aim: 1)\n", quantile(rate, SMALL_ROUNDS, 0.5) / 1e6);
 }
 
 int main(int argc, char **argv)
@@ -317,7 +254,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     uint64_t megabytes = argc > 2 ? strtoull(argv[2], NULL, 10) : 256;
-    struct pages_file pages = map_pages(argv[1], megabytes);
+    struct pages_file pages = pages_file_map(argv[1], megabytes);
     bench_shrink(&pages);
     bench_overhead(&pages);
     bench_latency(&pages);

@@ -5,36 +5,24 @@
  *
  * Usage: memdescs FILE...      4 KiB pages each. Prints a table in Markdown, bytes per pool page.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "bench/support.h"
 #include "device/device.h"
 
 #define STRUCT_PAGE_BYTES         64
 #define DESCRIPTOR_PER_PAGE_BYTES 64 /* 56 in the kernel's zpdesc, on cache lines */
 
-static void fail(const char *what, int error)
-{
-    fprintf(stderr, "memdescs: %s: %s\n", what, strerror(error < 0 ? -error : error));
-    exit(EXIT_FAILURE);
-}
+const char program_name[] = "memdescs";
 
-static void fill(struct device *device, int file, uint64_t blocks)
+static void fill(struct device *device, const struct pages_file *pages)
 {
-    unsigned char block[BLOCK_SIZE_BYTES];
-    for (uint64_t i = 0; i < blocks; i++) {
-        if (pread(file, block, sizeof block, (off_t)(i * sizeof block)) != (ssize_t)sizeof block)
-            fail("read", errno);
-        int error = device_write(device, block, sizeof block, i * sizeof block);
-        if (error != 0)
-            fail("device_write", error);
-    }
+    for (uint64_t i = 0; i < pages->count; i++)
+        expect("device_write", device_write(device, pages->pages + i * BLOCK_SIZE_BYTES,
+                                            BLOCK_SIZE_BYTES, i * BLOCK_SIZE_BYTES));
 }
 
 static void print_row(const char *name, const struct device_statistics *statistics)
@@ -54,26 +42,18 @@ static void print_row(const char *name, const struct device_statistics *statisti
 
 static void measure(const char *name)
 {
-    struct stat status;
     struct device_config config;
     struct device *device;
     struct device_statistics statistics;
-    int file = open(name, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0)
-        fail(name, errno);
-    uint64_t blocks = (uint64_t)status.st_size / BLOCK_SIZE_BYTES;
-    if (blocks == 0)
-        fail(name, ENODATA);
+    struct pages_file pages = pages_file_map(name, UINT64_MAX);
     device_config_init(&config);
-    config.size_bytes = blocks * BLOCK_SIZE_BYTES;
-    int error = device_create(&config, &device);
-    if (error != 0)
-        fail("device_create", error);
-    fill(device, file, blocks);
+    config.size_bytes = pages.count * BLOCK_SIZE_BYTES;
+    expect("device_create", device_create(&config, &device));
+    fill(device, &pages);
     device_statistics(device, &statistics);
     print_row(name, &statistics);
     device_destroy(device);
-    close(file);
+    munmap((void *)(uintptr_t)pages.pages, pages.count * BLOCK_SIZE_BYTES);
 }
 
 int main(int argc, char **argv)

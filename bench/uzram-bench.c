@@ -23,19 +23,15 @@
  * A zram device is used only if it is free, and reset afterwards, also when interrupted.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "bench/contestant.h"
+#include "bench/support.h"
 
 #define ROUND_BLOCKS    2048u
 #define ROUNDS_MAX      512u
@@ -74,41 +70,7 @@ static void interrupt(int number)
     is_interrupted = 1;
 }
 
-static void fail(const char *what, int error)
-{
-    fprintf(stderr, "uzram-bench: %s: %s\n", what, strerror(error < 0 ? -error : error));
-    exit(EXIT_FAILURE);
-}
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-/* The value below which that share of the values lies; they are left as they are. */
-static double quantile(const double *values, unsigned count, double share)
-{
-    double sorted[ROUNDS_MAX];
-    memcpy(sorted, values, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, by_size);
-    return sorted[(unsigned)((count - 1) * share)];
-}
+const char program_name[] = "uzram-bench";
 
 /* One thread's part of a round: blocks [first, end) of the round's list. */
 struct part {
@@ -143,10 +105,10 @@ static void *do_part(void *context)
     struct part *part = context;
     static _Thread_local _Alignas(4096) unsigned char buffer[BLOCK_SIZE_BYTES];
     uint64_t seed = part->seed;
-    double start = seconds(CLOCK_THREAD_CPUTIME_ID);
+    double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
     for (uint64_t at = part->first; at < part->end; at++)
         do_block(part, at, &seed, buffer);
-    part->cpu_seconds = seconds(CLOCK_THREAD_CPUTIME_ID) - start;
+    part->cpu_seconds = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
     return NULL;
 }
 
@@ -155,7 +117,7 @@ static void do_round(const struct entry *entry, const struct pages *pages, enum 
                      uint64_t first, unsigned threads, unsigned round, double *wall, double *cpu)
 {
     struct part parts[THREADS_MAX];
-    double start = seconds(CLOCK_MONOTONIC);
+    double start = clock_seconds(CLOCK_MONOTONIC);
     for (unsigned i = 0; i < threads; i++) {
         parts[i] = (struct part){.entry = entry,
                                  .pages = pages,
@@ -174,7 +136,7 @@ static void do_round(const struct entry *entry, const struct pages *pages, enum 
             pthread_join(parts[i].thread, NULL);
         *cpu += parts[i].cpu_seconds / ROUND_BLOCKS;
     }
-    *wall = (seconds(CLOCK_MONOTONIC) - start) / ROUND_BLOCKS;
+    *wall = (clock_seconds(CLOCK_MONOTONIC) - start) / ROUND_BLOCKS;
 }
 
 static const struct entry *find(const struct entry *entries, unsigned count,
@@ -268,29 +230,11 @@ static void print_memory(const struct entry *entries, unsigned count)
 
 static struct pages map_pages(const struct options *options)
 {
-    struct stat status;
-    int file = open(options->file, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0)
-        fail(options->file, errno);
-    struct pages pages = {.count = (uint64_t)status.st_size / BLOCK_SIZE_BYTES};
-    if (pages.count > options->megabytes * (MIB / BLOCK_SIZE_BYTES))
-        pages.count = options->megabytes * (MIB / BLOCK_SIZE_BYTES);
-    pages.count -= pages.count % ROUND_BLOCKS;
+    struct pages_file file = pages_file_map(options->file, options->megabytes);
+    struct pages pages = {file.pages, file.count - file.count % ROUND_BLOCKS, NULL};
     if (pages.count == 0)
         fail("the file needs at least 8 MiB of pages", EINVAL);
-    void *bytes =
-        mmap(NULL, pages.count * BLOCK_SIZE_BYTES, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
-    pages.order = malloc(pages.count * sizeof *pages.order);
-    if (bytes == MAP_FAILED || pages.order == NULL)
-        fail(options->file, ENOMEM);
-    close(file);
-    pages.bytes = bytes;
-    uint64_t seed = 1;
-    for (uint64_t i = 0; i < pages.count; i++) {
-        uint64_t j = next_random(&seed) % (i + 1);
-        pages.order[i] = pages.order[j];
-        pages.order[j] = (unsigned)i;
-    }
+    pages.order = random_order(pages.count, 1);
     return pages;
 }
 
