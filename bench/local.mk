@@ -9,7 +9,7 @@ bench_programs = \
 	bench/memdescs \
 	bench/uzram-bench
 
-EXTRA_PROGRAMS = $(bench_programs)
+EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \

@@ -17,9 +17,10 @@
  * straight into the caller's buffer, unlock. Empty and same-filled blocks are read from the word.
  *
  * Whatever fails, fails before the slot is published: the old block is still there. A writer that
- * meets the memory limit unlocks, lets device_reclaim look for memory once, and tries again.
+ * meets the memory limit gives up its stream and slot, lets device_reclaim look for memory once,
+ * and tries again.
  *
- * Lock order: stream, slot, then what the pool takes (common/lock.h).
+ * Lock order: reclaim, stream, slot, then what the pool takes (common/lock.h).
  */
 #include <errno.h>
 #include <string.h>
@@ -238,36 +239,35 @@ static int store(struct device *device, block_no block, const struct content *co
     return 0;
 }
 
-static int store_or_reclaim(struct device *device, block_no block, const struct content *content)
-{
-    int error = store(device, block, content);
-    if (likely(error == 0))
-        return 0;
-    if (error == -ENOSPC) {
-        device_reclaim(device);
-        error = store(device, block, content);
-    }
-    if (error != 0)
-        counter_add(counters_shard(&device->counters), COUNT_FAILED_WRITES, 1);
-    return error;
-}
-
-int block_write(struct device *device, block_no block, const void *buffer)
+static int write_once(struct device *device, block_no block, const void *buffer)
 {
     struct content content;
     uint64_t pattern;
 
     if (same_filled_detect(buffer, &pattern)) {
         prepare_same(&pattern, &content);
-        return store_or_reclaim(device, block, &content);
+        return store(device, block, &content);
     }
     struct stream *stream = stream_borrow(device->streams);
     int error = prepare(device, stream, buffer, &content);
     if (error == 0)
-        error = store_or_reclaim(device, block, &content);
-    else
-        counter_add(counters_shard(&device->counters), COUNT_FAILED_WRITES, 1);
+        error = store(device, block, &content);
     stream_return(device->streams, stream);
+    return error;
+}
+
+int block_write(struct device *device, block_no block, const void *buffer)
+{
+    int error = write_once(device, block, buffer);
+    if (unlikely(error == -ENOSPC)) {
+        step("block: memory refused");
+        lock_acquire(&device->reclaim);
+        device_reclaim(device);
+        error = write_once(device, block, buffer);
+        lock_release(&device->reclaim);
+    }
+    if (unlikely(error != 0))
+        counter_add(counters_shard(&device->counters), COUNT_FAILED_WRITES, 1);
     return error;
 }
 
@@ -296,8 +296,8 @@ static int edit_locked(struct device *device, block_no block, struct slot old,
     return store_locked(device, block, old, &content, new, to_free);
 }
 
-static int edit(struct device *device, block_no block, struct stream *stream, const void *buffer,
-                size_t offset, size_t count)
+static int edit_once(struct device *device, block_no block, const void *buffer, size_t offset,
+                     size_t count)
 {
     struct slot new;
     struct zpool_handle to_free;
@@ -305,9 +305,11 @@ static int edit(struct device *device, block_no block, struct stream *stream, co
     int error = slot_table_use(&device->slots, block);
     if (error != 0)
         return error;
+    struct stream *stream = stream_borrow(device->streams);
     struct slot old = slot_lock(&device->slots, block);
     error = edit_locked(device, block, old, stream, buffer, offset, count, &new, &to_free);
     slot_unlock(&device->slots, block, error == 0 ? new : old);
+    stream_return(device->streams, stream);
     if (error != 0)
         return error;
     if (to_free.position != 0)
@@ -320,15 +322,16 @@ static int edit(struct device *device, block_no block, struct stream *stream, co
 int block_write_part(struct device *device, block_no block, const void *buffer, size_t offset,
                      size_t count)
 {
-    struct stream *stream = stream_borrow(device->streams);
-    int error = edit(device, block, stream, buffer, offset, count);
-    if (error == -ENOSPC) {
+    int error = edit_once(device, block, buffer, offset, count);
+    if (unlikely(error == -ENOSPC)) {
+        step("block: memory refused");
+        lock_acquire(&device->reclaim);
         device_reclaim(device);
-        error = edit(device, block, stream, buffer, offset, count);
+        error = edit_once(device, block, buffer, offset, count);
+        lock_release(&device->reclaim);
     }
-    if (error != 0)
+    if (unlikely(error != 0))
         counter_add(counters_shard(&device->counters), COUNT_FAILED_WRITES, 1);
-    stream_return(device->streams, stream);
     return error;
 }
 

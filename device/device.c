@@ -22,6 +22,8 @@
  */
 #define FLOOR_PAGES 6
 
+static_assert(DEVICE_ZSPAGE_PAGES_MAX == ZSPAGE_PAGES_MAX, "what the pool takes, callers may give");
+
 void device_config_init(struct device_config *config)
 {
     *config = (struct device_config){
@@ -90,6 +92,7 @@ int device_create(const struct device_config *config, struct device **result)
     device->algorithms[0] = config->algorithm;
     device->read_needs_stream = config->algorithm.codec->decompress_needs_context;
     budget_init(&device->budget, limit != 0 ? limit / PAGE_SIZE_BYTES : UINT64_MAX);
+    lock_init(&device->reclaim, LOCK_RANK_ADMIN);
     maintenance_init(&device->maintenance);
     atomic_init(&device->maintenance.settings.reserve, config->reserve_bytes);
 
@@ -140,7 +143,10 @@ int device_set(struct device *device, const char *setting, uint64_t value)
 uint64_t device_compact(struct device *device)
 {
     struct zpool_quota quota = {.objects = UINT64_MAX};
-    return zpool_compact(device->zpool, &quota);
+    lock_acquire(&device->reclaim);
+    uint64_t pages = zpool_compact(device->zpool, &quota);
+    lock_release(&device->reclaim);
+    return pages;
 }
 
 void device_reclaim(struct device *device)

@@ -28,7 +28,8 @@
 #include "device/settings.h"
 #include "device/statistics.h"
 
-#define DEVICE_SIZE_MAX_BYTES (BLOCK_COUNT_MAX * BLOCK_SIZE_BYTES) /* 16 TiB */
+#define DEVICE_SIZE_MAX_BYTES   (BLOCK_COUNT_MAX * BLOCK_SIZE_BYTES) /* 16 TiB */
+#define DEVICE_ZSPAGE_PAGES_MAX 32u
 
 struct device;
 
@@ -38,7 +39,7 @@ struct device_config {
     const char *zpool_driver;   /* NULL: "zsmalloc" */
     uint64_t mem_limit_bytes;   /* pool pages and all tables together; 0: no limit */
     uint64_t reserve_bytes;     /* free pool memory kept faulted-in ahead of writers */
-    unsigned zspage_pages_max;  /* longest zspage, 1 to ZSPAGE_PAGES_MAX; 0: the default */
+    unsigned zspage_pages_max;  /* longest zspage, 1 to DEVICE_ZSPAGE_PAGES_MAX; 0: the default */
 };
 
 /*

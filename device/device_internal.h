@@ -11,6 +11,7 @@
 #ifndef UZRAM_DEVICE_DEVICE_INTERNAL_H
 #define UZRAM_DEVICE_DEVICE_INTERNAL_H
 
+#include "common/lock.h"
 #include "device/counters.h"
 #include "device/device.h"
 #include "device/maintenance.h"
@@ -27,6 +28,7 @@ struct device {
     struct streams *streams;
 
     struct budget budget;
+    struct lock reclaim; /* LOCK_RANK_ADMIN: who looks for memory, or gives some back */
     struct slot_table slots;
     struct counters counters;
     struct maintenance maintenance;
@@ -37,7 +39,9 @@ extern const struct zpool_owner device_owner;
 
 /*
  * Frees what can be freed at once: compacts, gives unused pages back, the reserve too. For a writer
- * that met the limit; takes class locks, so the caller holds nothing above a slot.
+ * that met the limit. It holds device->reclaim, and nothing else, and keeps it while it tries
+ * again: pages that another thread has in its hands (to discard them, to populate them) look used,
+ * so one thread at a time has any, and it is not the refilled reserve that gets what was found.
  */
 void device_reclaim(struct device *device);
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/steps.h"
 #include "device/device_internal.h"
 
 /* How long to sleep: as long as the reserve holds, twice as long each time. */
@@ -101,9 +102,11 @@ static bool keep_reserve(struct device *device)
 {
     uint64_t target = reserve_pages(device);
     uint64_t started = clock_now_us();
+    lock_acquire(&device->reclaim);
     uint64_t refilled = pages_refill(device->pages, target, STEP_PAGES);
     if (pages_free_resident(device->pages) > target * RESERVE_SLACK + STEP_PAGES)
         pages_trim(device->pages, target, STEP_PAGES);
+    lock_release(&device->reclaim);
     note_step(&device->maintenance, started);
     return refilled > 0;
 }
@@ -115,27 +118,53 @@ static bool compact_step(struct device *device)
     return quota.objects == 0;
 }
 
+static uint64_t occupied_arenas(const struct pages_account *account)
+{
+    return account->arenas_active - account->arenas_empty;
+}
+
+/* Whether the arena has all pages that can move: to empty it would only fill another. */
+static bool has_all_movable_pages(struct device *device, uint64_t arena,
+                                  const struct pages_account *account)
+{
+    struct zpool_statistics zpool;
+    zpool_statistics(device->zpool, &zpool);
+    uint64_t owned = 0;
+    for (uint64_t page = arena * ARENA_PAGES; page < (arena + 1) * ARENA_PAGES; page++) {
+        enum mem_desc_type type = mem_desc_type(pages_desc(pages_map(device->pages), (pfn)page));
+        owned += type >= MEM_DESC_RESERVED && type != MEM_DESC_GUARD;
+    }
+    return owned >= account->owned_total - zpool.descriptor_bytes / PAGE_SIZE_BYTES;
+}
+
 /*
  * Moves everything out of the sparsest arena, if the pool fills less than sparse_percent of the
- * arenas it is in. More than one step may be needed for one arena.
+ * arenas it is in. More than one step may be needed for one arena. Ends when that saves no arena:
+ * what is moved may need runs that the other arenas haven't, and so a new one.
  */
 static bool empty_arena_step(struct device *device)
 {
+    struct maintenance *maintenance = &device->maintenance;
     struct pages_account account;
     pages_account(device->pages, &account);
-    uint64_t percent = read_setting(&device->maintenance.settings.sparse_percent);
-    uint64_t room = (account.arenas_active - account.arenas_empty) * ARENA_PAGES;
+    uint64_t percent = read_setting(&maintenance->settings.sparse_percent);
+    uint64_t room = occupied_arenas(&account) * ARENA_PAGES;
     if (account.owned_total * 100 >= room * percent)
         return false;
 
     uint64_t arena = pages_sparse_arena(device->pages, ARENA_PAGES / 2);
-    if (arena == UINT64_MAX)
+    if (arena == UINT64_MAX || has_all_movable_pages(device, arena, &account))
         return false;
     struct zpool_quota quota = step_quota(device);
     int error = zpool_migrate(device->zpool, (pfn)(arena << ARENA_SHIFT), ARENA_PAGES, &quota);
-    if (error == 0)
-        count(&device->maintenance.arenas_emptied);
-    return error == 0 || quota.objects == 0;
+    if (error != 0)
+        return quota.objects == 0;
+
+    count(&maintenance->arenas_emptied);
+    pages_account(device->pages, &account);
+    uint64_t occupied_before = maintenance->occupied_arenas;
+    maintenance->occupied_arenas = occupied_arenas(&account);
+    return maintenance->occupied_arenas < occupied_before;
 }
 
 static bool settle_step(struct device *device)
@@ -181,13 +210,19 @@ static bool do_pass(struct device *device, bool urgent)
     struct maintenance *maintenance = &device->maintenance;
     uint64_t requests = count_requests(device);
     unsigned steps = 0;
+    struct pages_account account;
+    pages_account(device->pages, &account);
+    maintenance->occupied_arenas = occupied_arenas(&account);
     for (size_t i = 0; i < array_count(pass_steps); i++) {
         bool more = true;
         while (more && steps++ < PASS_STEPS_MAX) {
+            step("maintenance: before a step of a pass");
             if (is_stopping(maintenance) || (!urgent && count_requests(device) != requests))
                 return false;
             uint64_t started = clock_now_us();
+            lock_acquire(&device->reclaim);
             more = pass_steps[i](device);
+            lock_release(&device->reclaim);
             note_step(maintenance, started);
         }
     }
@@ -224,7 +259,9 @@ static void tidy_busy_device(struct device *device)
     bool more = true;
     for (unsigned i = 0; i < BUSY_STEPS_MAX && more && is_wasteful(device); i++) {
         uint64_t started = clock_now_us();
+        lock_acquire(&device->reclaim);
         more = compact_step(device) || settle_step(device);
+        lock_release(&device->reclaim);
         note_step(maintenance, started);
         if (is_stopping(maintenance))
             return;
@@ -273,6 +310,7 @@ static void *maintain(void *context)
     bool urgent;
 
     while (sleep_ms(maintenance, ms, &urgent)) {
+        step("maintenance: awake");
         bool was_taken = keep_reserve(device);
         ms = was_taken ? SLEEP_MIN_MS : ms * 2 < SLEEP_MAX_MS ? ms * 2 : SLEEP_MAX_MS;
         uint64_t now = clock_now_us();
@@ -287,6 +325,7 @@ static void *maintain(void *context)
         if (urgent || (quiet && changes != maintenance->done_changes)) {
             if (do_pass(device, urgent))
                 maintenance->done_changes = changes;
+            step("maintenance: after a pass");
         } else if (!quiet) {
             tidy_busy_device(device);
         }
@@ -317,6 +356,7 @@ static void wake(struct maintenance *maintenance, bool *flag)
     *flag = true;
     pthread_cond_signal(&maintenance->wake);
     pthread_mutex_unlock(&maintenance->mutex);
+    step("maintenance: told");
 }
 
 void maintenance_stop(struct device *device)

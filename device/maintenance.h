@@ -58,6 +58,7 @@ struct maintenance {
     uint64_t waste_due_us;    /* when to look for waste and pressure again */
     uint64_t pressure_due_us; /* when a pass because of pressure may be made again */
     uint64_t next_slot_page;
+    uint64_t occupied_arenas; /* when the pass began, or after the last arena was emptied */
 
     /* Counters. */
     _Atomic uint64_t steps;

@@ -30,12 +30,9 @@ struct settings {
 #undef SETTING_FIELD
 };
 
-enum {
 #define SETTING_INDEX(name, initial, least, most, unit, help) DEVICE_SETTING_##name,
-    DEVICE_SETTINGS(SETTING_INDEX)
+enum { DEVICE_SETTINGS(SETTING_INDEX) DEVICE_SETTING_COUNT };
 #undef SETTING_INDEX
-        DEVICE_SETTING_COUNT
-};
 
 struct setting_row {
     const char *name;

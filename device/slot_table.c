@@ -209,6 +209,9 @@ bool slot_table_discard(struct slot_table *table, block_no block)
     if (!slot_table_is_used(table, block) || !lock_empty_page(table, first))
         return false;
 
+    /* Another thread may have discarded it since it was seen used. */
+    recharge_if_discarded(table, first);
+
     /*
      * All slots are locked by us. Their memory becomes zeros, which are unlocked empty slots;
      * whoever locks one of them then finds its page not used, and charges it again.

@@ -43,7 +43,6 @@ AC_DEFUN([UZRAM_WARNINGS], [
         -Wduplicated-branches
         -Wlogical-op
         -Wtrampolines
-        -Wcomma
         -Wconditional-uninitialized
         -Wunreachable-code-aggressive
     ], [UZRAM_TRY_CFLAG([$1], m4_defn([flag]))])

@@ -88,6 +88,34 @@ bool descriptors_has(const struct descriptors *cache, const void *address)
            in_page % cache->size_bytes == 0 && in_page + cache->size_bytes <= PAGE_SIZE_BYTES;
 }
 
+void descriptors_validate(struct descriptors *cache, struct report *report)
+{
+    const struct page_map *map = pages_map(cache->pages);
+    struct pages_account account;
+    pages_account(cache->pages, &account);
+    uint64_t end = (account.arenas_active + account.arenas_retired) * ARENA_PAGES, words = 0;
+    for (uint64_t page = 0; page < end; page++) {
+        struct mem_desc desc = pages_desc(map, (pfn)page);
+        words += mem_desc_type(desc) == MEM_DESC_DESCRIPTOR && mem_desc_pointer(desc) == cache;
+    }
+    if (words != cache->page_count)
+        report_fault(
+            report, "%llu pages say that they hold descriptors of %zu bytes, expected %llu",
+            (unsigned long long)words, cache->size_bytes, (unsigned long long)cache->page_count);
+
+    uint64_t total = cache->page_count * (PAGE_SIZE_BYTES / cache->size_bytes), chained = 0;
+    void *free = cache->free_chain;
+    for (; free != NULL && descriptors_has(cache, free) && chained < total; chained++)
+        free = chain_next(free);
+    if (free != NULL)
+        report_fault(report, "the chain of free descriptors leads to %p, expected one, or its end",
+                     free);
+    if (chained + cache->used_count != total)
+        report_fault(report, "%llu descriptors are used, %llu free, expected %llu in all",
+                     (unsigned long long)cache->used_count, (unsigned long long)chained,
+                     (unsigned long long)total);
+}
+
 void descriptors_statistics(struct descriptors *cache, uint64_t *bytes, uint64_t *used_count)
 {
     lock_acquire(&cache->lock);

@@ -42,6 +42,9 @@ void descriptors_free(struct descriptors *cache, void *descriptor);
 /* Whether the address is that of a descriptor of this cache, handed out or not: for validators. */
 bool descriptors_has(const struct descriptors *cache, const void *address);
 
+/* Checks words, free chain and counts against each other; nothing else may run. */
+void descriptors_validate(struct descriptors *cache, struct report *report);
+
 /* Bytes of all pages that hold descriptors, and the number handed out. */
 void descriptors_statistics(struct descriptors *cache, uint64_t *bytes, uint64_t *used_count);
 

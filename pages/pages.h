@@ -143,7 +143,8 @@ uint64_t pages_trim(struct pages *pages, uint64_t keep_pages, uint64_t max_pages
  */
 int pages_isolate(struct pages *pages, uint64_t arena_index, struct list *isolated) must_use;
 
-/* Ends the isolation of all arenas of the list, which is empty then. They are as any other again. */
+/* Ends the isolation of all arenas of the list, which is empty then. They are as any other again.
+ */
 void pages_putback(struct pages *pages, struct list *isolated);
 
 /*

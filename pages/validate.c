@@ -13,22 +13,30 @@ static bool is_listed(struct pages *pages, const struct arena *arena)
     return false;
 }
 
+/* A word that the page source wrote says that type, and nothing besides. */
+static void check_plain(pfn page, struct mem_desc desc, enum mem_desc_type expected,
+                        const char *what, struct report *report)
+{
+    if (desc.word != mem_desc_plain(expected).word)
+        report_fault(report, "pfn %u is %s but its mem_desc says %s (%#llx), expected %s", page,
+                     what, mem_desc_type_name(mem_desc_type(desc)), (unsigned long long)desc.word,
+                     mem_desc_type_name(expected));
+}
+
 static void check_words(struct pages *pages, const struct arena *arena, struct report *report)
 {
     pfn first = arena_first_page(pages, arena);
     for (unsigned page = 0; page < ARENA_PAGES; page++) {
-        enum mem_desc_type type = mem_desc_type(pages_desc(&pages->map, first + page));
-        enum mem_desc_type expected =
-            bitmap_test(arena->resident, page) ? MEM_DESC_FREE : MEM_DESC_OFFLINE;
-        if (bitmap_test(arena->free, page) && type != expected)
-            report_fault(report, "pfn %u is free but its mem_desc says %s, expected %s",
-                         first + page, mem_desc_type_name(type), mem_desc_type_name(expected));
-        else if (!bitmap_test(arena->free, page) && page >= arena->guarded &&
-                 (type <= MEM_DESC_OFFLINE || type == MEM_DESC_GUARD))
+        struct mem_desc desc = pages_desc(&pages->map, first + page);
+        enum mem_desc_type type = mem_desc_type(desc);
+        if (page < arena->guarded)
+            check_plain(first + page, desc, MEM_DESC_GUARD, "a guard", report);
+        else if (bitmap_test(arena->resident, page))
+            check_plain(first + page, desc, MEM_DESC_FREE, "free", report);
+        else if (bitmap_test(arena->free, page))
+            check_plain(first + page, desc, MEM_DESC_OFFLINE, "free", report);
+        else if (type <= MEM_DESC_OFFLINE || type == MEM_DESC_GUARD || type >= MEM_DESC_TYPE_COUNT)
             report_fault(report, "pfn %u is taken but its mem_desc says %s", first + page,
-                         mem_desc_type_name(type));
-        else if (page < arena->guarded && type != MEM_DESC_GUARD)
-            report_fault(report, "pfn %u: its mem_desc says %s, expected guard", first + page,
                          mem_desc_type_name(type));
     }
 }

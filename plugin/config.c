@@ -15,7 +15,6 @@
 
 #include "compress/codec.h"
 #include "plugin/parse.h"
-#include "zpool/zpool.h" /* ZSPAGE_PAGES_MAX */
 
 #define SIZE_ACCEPTED "give 1 byte to 16T, such as 512M or 4G"
 
@@ -136,9 +135,9 @@ static int set_zpool(const char *key, const char *value)
 static int set_zspage_pages_max(const char *key, const char *value)
 {
     int pages;
-    if (parse_integer(value, 1, ZSPAGE_PAGES_MAX, &pages) < 0)
+    if (parse_integer(value, 1, DEVICE_ZSPAGE_PAGES_MAX, &pages) < 0)
         return refuse(key, value, "not a length a zspage can have; give 1 to %u pages",
-                      (unsigned)ZSPAGE_PAGES_MAX);
+                      DEVICE_ZSPAGE_PAGES_MAX);
     config.device.zspage_pages_max = (unsigned)pages;
     return 0;
 }

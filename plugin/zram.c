@@ -22,7 +22,6 @@
 #include "plugin/config.h"
 #include "plugin/io.h"
 #include "plugin/stats_file.h"
-#include "zpool/zpool.h" /* ZSPAGE_PAGES_MAX */
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -48,7 +47,7 @@ static void zram_dump_plugin(void)
         printf("%s%s", i == 0 ? "" : " ", device_zpool_driver_name(i));
     printf("\n");
     printf("zram_size_max=%" PRIu64 "\n", (uint64_t)DEVICE_SIZE_MAX_BYTES);
-    printf("zram_zspage_pages_max=%u\n", (unsigned)ZSPAGE_PAGES_MAX);
+    printf("zram_zspage_pages_max=%u\n", DEVICE_ZSPAGE_PAGES_MAX);
 }
 
 static int zram_get_ready(void)

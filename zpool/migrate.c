@@ -17,6 +17,7 @@
 #include <errno.h>
 
 #include "common/list.h"
+#include "common/steps.h"
 #include "zpool/raw.h"
 #include "zpool/zpdesc.h"
 
@@ -76,6 +77,7 @@ static int migrate_raw_pages(struct zpool *pool, pfn first, uint64_t count,
         if (quota->objects == 0)
             return worse(result, -EAGAIN);
         zpool_quota_spend(quota);
+        step("raw: word read, owner not locked");
         int error = raw_migrate(pool, (pfn)(first + i), (block_no)mem_desc_value(desc));
         /* Busy may also mean that it was freed meanwhile, which is as good as moved. */
         if (error == -EAGAIN &&

@@ -56,15 +56,16 @@ int raw_migrate(struct zpool *pool, pfn page, block_no owner)
     return 0;
 }
 
-static void check_page(struct zpool *pool, pfn page, block_no owner, struct report *report)
+static void check_page(struct zpool *pool, pfn page, uint64_t owner, struct report *report)
 {
     struct zpool_handle object = zpool_handle_at(page, 0);
-    if (pool->owner->try_lock(pool->owner_context, owner, object))
-        pool->owner->unlock(pool->owner_context, owner);
+    if (owner < BLOCK_COUNT_MAX &&
+        pool->owner->try_lock(pool->owner_context, (block_no)owner, object))
+        pool->owner->unlock(pool->owner_context, (block_no)owner);
     else
         report_fault(report,
-                     "raw pfn %u says it belongs to block %u, whose slot names another place", page,
-                     owner);
+                     "raw pfn %u says it belongs to block %llu, whose slot names another place",
+                     page, (unsigned long long)owner);
 }
 
 void raw_validate(struct zpool *pool, struct report *report)
@@ -77,7 +78,7 @@ void raw_validate(struct zpool *pool, struct report *report)
         if (mem_desc_type(desc) != MEM_DESC_RAW)
             continue;
         found++;
-        check_page(pool, (pfn)page, (block_no)mem_desc_value(desc), report);
+        check_page(pool, (pfn)page, mem_desc_value(desc), report);
     }
     uint64_t counted = atomic_load_explicit(&pool->raw_pages, memory_order_relaxed);
     if (counted != found)

@@ -128,6 +128,7 @@ void chunked_validate(struct zpool *base, struct report *report)
         report_fault(report, "counted %llu objects of %llu chunks, expected %llu of %llu",
                      (unsigned long long)pool->objects, (unsigned long long)pool->chunks,
                      (unsigned long long)sums.objects, (unsigned long long)sums.chunks);
+    descriptors_validate(&pool->descriptors, report);
     uint64_t words = count_words(pool, report);
     if (words != sums.pages || words != pool->descriptors.used_count)
         report_fault(report,

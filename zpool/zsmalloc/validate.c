@@ -128,7 +128,8 @@ static uint64_t check_words(struct walk *walk)
         if (zspage == NULL)
             continue;
         if (!descriptors_has(&walk->pool->zspages, zspage)) {
-            report_fault(walk->report, "pfn %llu: its mem_desc says zsmalloc %p, which is no zspage",
+            report_fault(walk->report,
+                         "pfn %llu: its mem_desc says zsmalloc %p, which is no zspage",
                          (unsigned long long)page, (const void *)zspage);
             continue;
         }
@@ -148,6 +149,7 @@ void zs_validate(struct zpool *base, struct report *report)
     uint64_t zspages = 0;
     for (unsigned i = 0; i < zs_class_count(walk.pool); i++)
         check_class(&walk, &walk.pool->class[i], &zspages);
+    descriptors_validate(&walk.pool->zspages, report);
     uint64_t described = check_words(&walk);
     if (described != zspages || described != walk.pool->zspages.used_count)
         report_fault(
