@@ -290,7 +290,7 @@ static void *write_and_drop(void *context)
     unsigned number = *(unsigned *)context;
     struct rng rng = rng_of_stream(810 + number);
     block_no share = BLOCKS / WORKERS, start = number * share;
-    for (unsigned round = scaled(600); round > 0; round--) {
+    for (unsigned round = scaled(400); round > 0; round--) {
         size_t length = rng_size(&rng);
         block_no count = 1 + rng_below(&rng, share);
         for (block_no block = start; block < start + count; block++)

@@ -95,7 +95,8 @@ static void floor_stores_one_block_of_any_kind_with_any_driver(void **state)
             }
 }
 
-/* The floor is exact: what a small object needs is all of it, so that one page less is too little. */
+/* The floor is exact: what a small object needs is all of it, so that one page less is too little.
+ */
 static void floor_is_what_the_first_object_takes(void **state)
 {
     (void)state;
@@ -210,8 +211,7 @@ static void limit_that_the_table_of_slots_meets_refuses_the_write(void **state)
     struct device *device = device_of(&config);
     /* Blocks of one word cost slots only: each of these a page of them. */
     for (block_no page = 0; page < 10; page++)
-        assert_int_equal(
-            write_content(device, page * SLOTS_PER_PAGE, CONTENT_SAME_SHORT, page), 0);
+        assert_int_equal(write_content(device, page * SLOTS_PER_PAGE, CONTENT_SAME_SHORT, page), 0);
     assert_int_equal(write_content(device, 10 * SLOTS_PER_PAGE, CONTENT_SAME_SHORT, 10), -ENOSPC);
     assert_int_equal(write_content(device, 9 * SLOTS_PER_PAGE + 1, CONTENT_SAME_SHORT, 10), 0);
     content_must_be(device, 10 * SLOTS_PER_PAGE, CONTENT_ZERO, 0);

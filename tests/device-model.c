@@ -226,7 +226,8 @@ static void migrate(struct model *model, const struct operation *operation)
     if (known == 0)
         return;
     pfn first = (pfn)(operation->offset % known);
-    int error = zpool_migrate(model->device->zpool, first, 1 + operation->count % ARENA_PAGES, &quota);
+    int error =
+        zpool_migrate(model->device->zpool, first, 1 + operation->count % ARENA_PAGES, &quota);
     must(error == 0 || error == -EAGAIN || error == -EPERM || error == -ENOSPC ||
          error == -ENOMEM || (error == -EBUSY && model->is_maintained));
 }
@@ -296,8 +297,9 @@ void model_apply(struct model *model, const struct operation *operation)
 static enum operation_kind random_kind(struct rng *rng)
 {
     static const enum operation_kind requests[] = {
-        OPERATION_WRITE, OPERATION_WRITE, OPERATION_WRITE, OPERATION_WRITE,   OPERATION_READ,
-        OPERATION_READ,  OPERATION_TRIM,  OPERATION_ZERO,  OPERATION_EXTENTS, OPERATION_FIRST_EXTENT,
+        OPERATION_WRITE,   OPERATION_WRITE,        OPERATION_WRITE, OPERATION_WRITE,
+        OPERATION_READ,    OPERATION_READ,         OPERATION_TRIM,  OPERATION_ZERO,
+        OPERATION_EXTENTS, OPERATION_FIRST_EXTENT,
     };
     if (rng_below(rng, 400) == 0)
         return OPERATION_CHECK;

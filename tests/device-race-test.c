@@ -14,7 +14,7 @@
 #include "tests/device-steps.h"
 
 #define BLOCK       BLOCK_SIZE_BYTES
-#define BLOCK_COUNT 1024u
+#define BLOCK_COUNT 256u
 #define LENGTH      900 /* of what all blocks compress to: one size class */
 
 struct fixture {
@@ -86,7 +86,16 @@ static void *migrate_all(void *context)
     return NULL;
 }
 
-enum request_kind { READ, READ_PART, OVERWRITE, OVERWRITE_RAW, OVERWRITE_IN_PLACE, EDIT, TRIM, ZERO };
+enum request_kind {
+    READ,
+    READ_PART,
+    OVERWRITE,
+    OVERWRITE_RAW,
+    OVERWRITE_IN_PLACE,
+    EDIT,
+    TRIM,
+    ZERO
+};
 
 struct request {
     struct fixture *fixture;
@@ -204,8 +213,8 @@ static void request_meets_mover(struct fixture *fixture, void *(*mover)(void *),
 static void requests_meet_mover(void **state, void *(*mover)(void *), const char *const *steps,
                                 size_t step_count)
 {
-    static const enum request_kind kinds[] = {READ, READ_PART, OVERWRITE, OVERWRITE_RAW,
-                                              OVERWRITE_IN_PLACE, EDIT, TRIM, ZERO};
+    static const enum request_kind kinds[] = {
+        READ, READ_PART, OVERWRITE, OVERWRITE_RAW, OVERWRITE_IN_PLACE, EDIT, TRIM, ZERO};
     for (size_t i = 0; i < step_count; i++)
         for (size_t j = 0; j < array_count(kinds); j++) {
             void *own;
@@ -239,7 +248,8 @@ static void requests_wait_for_a_block_that_migration_moves_and_find_it(void **st
 /* One raw page among the objects, and the mover stopped while it copies that. */
 static void requests_wait_for_a_raw_page_that_is_moved_and_find_it(void **state)
 {
-    static const enum request_kind kinds[] = {READ, READ_PART, OVERWRITE, OVERWRITE_RAW, EDIT, TRIM};
+    static const enum request_kind kinds[] = {READ,          READ_PART, OVERWRITE,
+                                              OVERWRITE_RAW, EDIT,      TRIM};
     static const char *const steps[] = {"raw: owner locked for a move", "raw: object copied"};
     (void)state;
     for (size_t i = 0; i < array_count(kinds) * array_count(steps); i++) {

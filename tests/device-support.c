@@ -3,6 +3,7 @@
 #include "tests/device-support.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -42,16 +43,19 @@ void watchdog_start(const char *program, unsigned seconds)
     alarm(seconds);
 }
 
-uint64_t test_seed(void)
+static uint64_t seed;
+
+static void find_seed(void)
 {
-    static uint64_t seed;
-    static bool is_known;
-    if (is_known)
-        return seed;
     const char *text = getenv("UZRAM_SEED");
     seed = text != NULL ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
-    is_known = true;
     print_message("# UZRAM_SEED=%" PRIu64 "\n", seed);
+}
+
+uint64_t test_seed(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_seed);
     return seed;
 }
 
@@ -107,9 +111,9 @@ static void fill_with_word(unsigned char *bytes, size_t count, uint64_t word)
     memcpy(bytes, &word, count);
 }
 
-void content_fill(void *buffer, size_t bytes, enum content_kind kind, uint64_t seed)
+void content_fill(void *buffer, size_t bytes, enum content_kind kind, uint64_t content_seed)
 {
-    struct rng rng = {seed};
+    struct rng rng = {content_seed};
     uint64_t word = rng_next(&rng);
     unsigned char *out = buffer;
 
@@ -143,9 +147,9 @@ void content_fill(void *buffer, size_t bytes, enum content_kind kind, uint64_t s
     }
 }
 
-void content_of_length(void *block, size_t length, uint64_t seed)
+void content_of_length(void *block, size_t length, uint64_t content_seed)
 {
-    struct rng rng = {seed ^ UINT64_C(0x5eed) << 48};
+    struct rng rng = {content_seed ^ UINT64_C(0x5eed) << 48};
     memset(block, 0, BLOCK_SIZE_BYTES);
     fill_random(block, length, &rng);
     *(unsigned char *)block |= 1; /* never all zeros */

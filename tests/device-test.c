@@ -77,9 +77,9 @@ static void default_configuration_is_lz4_on_zsmalloc_without_a_limit(void **stat
 static void device_of_any_size_keeps_each_of_its_bytes(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {1,     2,     63,        511,       512,     513,     4095,
-                                   4096,  4097,  4608,      8191,      8192,    8193,    12289,
-                                   99999, 65536, 2097151,   2097152,   2097153, 3000001, 4194303};
+    static const size_t sizes[] = {1,     2,     63,      511,     512,     513,     4095,
+                                   4096,  4097,  4608,    8191,    8192,    8193,    12289,
+                                   99999, 65536, 2097151, 2097152, 2097153, 3000001, 4194303};
     for (size_t i = 0; i < array_count(sizes); i++) {
         size_t size = sizes[i];
         struct device *device = device_of_size(size);
@@ -141,7 +141,8 @@ static void parts_of_blocks_are_written_and_read_at_any_offset(void **state)
     (void)state;
     enum { SIZE = 3 * BLOCK };
     static unsigned char expected[SIZE], data[SIZE];
-    static const size_t offsets[] = {0, 1, 7, 8, 511, 512, 4088, 4095, 4096, 4097, 8191, 8192, 12287};
+    static const size_t offsets[] = {0,    1,    7,    8,    511,  512,  4088,
+                                     4095, 4096, 4097, 8191, 8192, 12287};
     struct device *device = device_of_size(SIZE);
     uint64_t seed = 0;
     for (size_t i = 0; i < array_count(offsets); i++)
@@ -193,9 +194,15 @@ static void requests_that_leave_the_device_are_refused_and_counted(void **state)
     static const struct {
         uint64_t count, offset;
     } bad[] = {
-        {1, MIB + 1},          {MIB + 2, 0},          {2, MIB},
-        {0, MIB + 2},          {1, UINT64_MAX},       {MIB, UINT64_MAX - MIB + 1},
-        {UINT64_MAX, 1},       {UINT64_MAX, 0},       {UINT64_MAX, UINT64_MAX},
+        {1, MIB + 1},
+        {MIB + 2, 0},
+        {2, MIB},
+        {0, MIB + 2},
+        {1, UINT64_MAX},
+        {MIB, UINT64_MAX - MIB + 1},
+        {UINT64_MAX, 1},
+        {UINT64_MAX, 0},
+        {UINT64_MAX, UINT64_MAX},
         {UINT64_MAX - MIB, MIB},
     };
     uint64_t expected = 0;
@@ -341,7 +348,7 @@ static void every_codec_restores_all_contents_at_the_edges_of_its_levels(void **
     const struct codec *codec;
     for (size_t i = 0; (codec = codec_at(i)) != NULL; i++) {
         const int levels[] = {
-            codec->level_min, codec->level_min + 1, -1, 0, 1, 2, codec->level_default,
+            codec->level_min,     codec->level_min + 1, -1, 0, 1, 2, codec->level_default,
             codec->level_max - 1, codec->level_max};
         for (size_t j = 0; j < array_count(levels); j++)
             if (codec_has_level(codec, levels[j]))

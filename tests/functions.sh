@@ -7,11 +7,12 @@
 
 set -u
 export LC_ALL=C.UTF-8
-srcdir=$(cd "${srcdir:-$(dirname "${BASH_SOURCE[0]}")/..}" && pwd)
+srcdir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 builddir=$(cd "${abs_top_builddir:-$srcdir/build}" && pwd)
 plugin=$builddir/plugin/.libs/nbdkit-zram-plugin.so
 work=$(mktemp -d "${TMPDIR:-/tmp}/uzram-test.XXXXXX")
 socket=$work/socket
+# shellcheck disable=SC2034  # for the scripts
 uri="nbd+unix:///?socket=$socket"
 server=
 checks=0

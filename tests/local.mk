@@ -10,17 +10,21 @@ unit_tests = \
 	tests/device-threads-test \
 	tests/pages-random-test \
 	tests/zpool-random-test \
+	tests/chunked-test \
 	tests/classes-test \
 	tests/compress-allocation-test \
 	tests/compress-codec-test \
 	tests/compress-streams-test \
 	tests/descriptors-test \
+	tests/device-contention-test \
 	tests/device-failure-test \
 	tests/device-limit-test \
 	tests/device-race-test \
 	tests/device-range-test \
 	tests/device-statistics-test \
 	tests/device-test \
+	tests/fuzz-replay \
+	tests/maintenance-test \
 	tests/pages-parts-test \
 	tests/pages-test \
 	tests/parse-test \
@@ -55,7 +59,8 @@ client_programs = \
 	tests/nbd-random \
 	tests/nbd-request
 
-EXTRA_DIST += $(script_tests) tests/functions.sh tests/run tests/protocol/slots.pml
+EXTRA_DIST += $(script_tests) tests/functions.sh tests/run tests/corpus \
+	tests/protocol/migration.pml tests/protocol/objects.pml tests/protocol/slots.pml
 
 if TESTS_ENABLED
 check_LTLIBRARIES += tests/libsupport.la tests/libdevice_support.la
@@ -76,6 +81,7 @@ tests_libdevice_support_la_SOURCES = \
 	tests/device-model.c tests/device-model.h \
 	tests/device-steps.c tests/device-steps.h \
 	tests/device-support.c tests/device-support.h
+tests_device_contention_test_LDADD = $(device_ldadd)
 tests_device_failure_test_LDADD = $(device_ldadd)
 tests_device_limit_test_LDADD = $(device_ldadd)
 tests_device_model_test_LDADD = $(device_ldadd)
@@ -84,9 +90,20 @@ tests_device_range_test_LDADD = $(device_ldadd)
 tests_device_statistics_test_LDADD = $(device_ldadd)
 tests_device_test_LDADD = $(device_ldadd)
 tests_device_threads_test_LDADD = $(device_ldadd)
+tests_fuzz_replay_SOURCES = tests/fuzz-device.c tests/fuzz-replay.c
+tests_fuzz_replay_LDADD = $(device_ldadd)
+tests_maintenance_test_LDADD = $(device_ldadd)
 tests_same_filled_test_LDADD = $(device_ldadd)
 tests_slot_table_test_LDADD = $(device_ldadd)
 tests_slot_test_LDADD = $(device_ldadd)
+
+# Not made by `make check`, which replays what was found. In a build of its own:
+#     configure CC=clang --enable-sanitizers=fuzzer-no-link,address,undefined
+#     make tests/fuzz-device && tests/fuzz-device NEW-STREAMS SRCDIR/tests/corpus/device
+EXTRA_PROGRAMS += tests/fuzz-device
+tests_fuzz_device_SOURCES = tests/fuzz-device.c
+tests_fuzz_device_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_device_LDADD = $(device_ldadd)
 
 tests_parse_test_SOURCES = tests/parse-test.c plugin/parse.c
 

@@ -803,12 +803,12 @@ static void validator_names_what_is_wrong_where_and_what_it_expected(void **stat
 
     kept = pages_desc(map, 2);
     set_word(2, mem_desc_plain(MEM_DESC_OFFLINE));
-    expect_fault("pfn 2 is free but its mem_desc says offline, expected free");
+    expect_fault("pfn 2 is free but its mem_desc says offline (0x2), expected free");
     set_word(2, kept);
 
     kept = pages_desc(map, 300);
     set_word(300, mem_desc_plain(MEM_DESC_RAW));
-    expect_fault("pfn 300 is free but its mem_desc says raw, expected offline");
+    expect_fault("pfn 300 is free but its mem_desc says raw (0x6), expected offline");
     set_word(300, kept);
 
     kept = pages_desc(map, 10);
@@ -820,7 +820,7 @@ static void validator_names_what_is_wrong_where_and_what_it_expected(void **stat
 
     kept = pages_desc(map, 0);
     set_word(0, mem_desc_plain(MEM_DESC_RESERVED));
-    expect_fault("pfn 0: its mem_desc says reserved, expected guard");
+    expect_fault("pfn 0 is a guard but its mem_desc says reserved (0x3), expected guard");
     set_word(0, kept);
 
     struct arena *arena = &pages->arenas[0];

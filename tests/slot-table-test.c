@@ -371,6 +371,22 @@ static void discard_that_finds_a_slot_locked_late_unlocks_the_others(void **stat
     assert_true(slot_pattern(slot_peek(table, SLOTS_PER_PAGE - 1)) == 8);
 }
 
+static void page_that_two_discard_at_once_is_given_back_once(void **state)
+{
+    struct fixture *fixture = *state;
+    put(&fixture->table, 0, slot_empty());
+    put(&fixture->table, SLOTS_PER_PAGE, slot_with(1));
+    struct gate *seen_empty = gate_set("slots: page seen empty, not locked yet", GATE_STOPS_FIRST);
+    pthread_t discarder = thread_start(discard_first_page, &fixture->table);
+    gate_await(seen_empty, 1);
+    assert_true(slot_table_discard(&fixture->table, 0));
+    gate_open(seen_empty);
+    thread_join(discarder);
+    gates_remove();
+    used_pages_must_be(fixture, 1);
+    assert_false(is_resident(&fixture->table, 0));
+}
+
 static void discard_that_the_system_refuses_changes_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -590,6 +606,7 @@ int main(void)
         TABLE_TEST(many_threads_on_one_slot_lose_no_turn),
         TABLE_TEST(discard_gives_an_empty_page_back_and_only_that),
         TABLE_TEST(discard_that_finds_a_slot_locked_late_unlocks_the_others),
+        TABLE_TEST(page_that_two_discard_at_once_is_given_back_once),
         TABLE_TEST(discard_that_the_system_refuses_changes_nothing),
         TABLE_TEST(lockers_of_a_page_that_is_being_discarded_get_their_slots),
         TABLE_TEST(users_of_a_page_that_is_being_discarded_charge_it_once),

@@ -54,6 +54,15 @@ static void *migrate(void *context)
     return NULL;
 }
 
+static void *migrate_wholly(void *context)
+{
+    pfn first = *(const pfn *)context;
+    int error = zpool_migrate(pool.zpool, first, ARENA_PAGES, NO_LIMIT);
+    if (error != 0)
+        fault("migrating returned %d", error);
+    return NULL;
+}
+
 /* Does something with block 0, which has that length. */
 typedef void *user(void *context);
 
@@ -257,6 +266,21 @@ static void object_that_was_not_published_yet_is_left_where_it_is(void **state)
     race_with_a_user_at(state, overwrite_it, "test: room taken, not published");
 }
 
+/* Its word is read, then it is freed, and its page may be anybody's. */
+static void raw_page_that_is_freed_before_its_owner_is_locked_is_as_good_as_moved(void **state)
+{
+    make_pool(state, PAGE_SIZE_BYTES);
+    pfn first = arena_start_of(0);
+    gate_close("raw: word read, owner not locked");
+    pthread_t mover = thread_start(migrate_wholly, &first);
+    gate_await("raw: word read, owner not locked");
+    for (block_no block = 0; block < 40; block++)
+        block_drop(&pool, block);
+    gate_open("raw: word read, owner not locked");
+    thread_join(mover);
+    end_pool();
+}
+
 /* ---- the three steps of migration ---- */
 
 /* Isolates what block 0 is in. */
@@ -458,6 +482,7 @@ int main(void)
         sentence(object_whose_block_is_in_use_is_left_and_moved_afterwards),
         sentence(object_that_was_unpublished_but_not_freed_is_left_where_it_is),
         sentence(object_that_was_not_published_yet_is_left_where_it_is),
+        sentence(raw_page_that_is_freed_before_its_owner_is_locked_is_as_good_as_moved),
         sentence(nothing_new_goes_into_what_is_isolated),
         sentence(what_one_worker_has_isolated_is_refused_to_another),
         sentence(putting_back_leaves_all_as_before),

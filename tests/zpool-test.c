@@ -342,28 +342,33 @@ static void room_that_was_freed_is_used_again(void **state)
     check_and_end(&pool);
 }
 
+/* One write of that size with its (failing+1)-th request failing. False: it has no more. */
+static bool write_fails(void **state, size_t size, bool is_first, long failing, bool sticky)
+{
+    struct test_pool pool;
+    test_pool_make(&pool, &(struct test_pool_options){.driver = driver_of(state)});
+    if (!is_first)
+        assert_int_equal(block_write(&pool, 1, 2000, 5), 0);
+    struct zpool_handle before = block_object(&pool, 1);
+    memory_fail_after(failing, sticky);
+    int error = block_write(&pool, 1, size, 6);
+    bool failed = memory_fail_after(-1, false) > failing;
+    assert_true(failed == (error != 0));
+    if (failed) {
+        assert_true(error == -ENOMEM || error == -ENOSPC);
+        assert_int_equal(block_object(&pool, 1).position, before.position);
+    }
+    test_pool_check(&pool);
+    assert_int_equal(block_write(&pool, 1, size, 7), 0);
+    check_and_end(&pool);
+    return failed;
+}
+
 static void each_request_of_a_write_failing_in_turn_keeps_the_old_block(void **state)
 {
     for (unsigned size = 100; size <= PAGE_SIZE_BYTES; size += 999)
-        for (unsigned sticky = 0; sticky < 2; sticky++)
-            for (long failing = 0;; failing++) {
-                struct test_pool pool;
-                test_pool_make(&pool, &(struct test_pool_options){.driver = driver_of(state)});
-                assert_int_equal(block_write(&pool, 1, 2000, 5), 0);
-                struct zpool_handle before = block_object(&pool, 1);
-                memory_fail_after(failing, sticky);
-                int error = block_write(&pool, 1, size, 6);
-                bool failed = memory_fail_after(-1, false) > failing;
-                assert_true(failed == (error != 0));
-                if (failed) {
-                    assert_true(error == -ENOMEM || error == -ENOSPC);
-                    assert_int_equal(block_object(&pool, 1).position, before.position);
-                }
-                test_pool_check(&pool);
-                assert_int_equal(block_write(&pool, 1, size, 7), 0);
-                check_and_end(&pool);
-                if (!failed)
-                    break;
+        for (unsigned how = 0; how < 4; how++)
+            for (long failing = 0; write_fails(state, size, how & 1, failing, how & 2); failing++) {
             }
 }
 
@@ -609,7 +614,7 @@ static void range_of_a_few_pages_is_emptied_whatever_lies_across_its_ends(void *
     struct test_pool pool;
     make_filled(&pool, state, 3000);
     struct rng rng = rng_of_stream(9);
-    for (unsigned round = 0; round < 50; round++) {
+    for (unsigned round = 0; round < scaled(50); round++) {
         block_no block = rng_below(&rng, 3000);
         pfn first = zpool_handle_page(block_object(&pool, block));
         uint64_t count = 1 + rng_below(&rng, 40);
@@ -858,6 +863,36 @@ static void validator_finds_objects_whose_owners_disagree(void **state)
     check_and_end(&pool);
 }
 
+/* All 64 bits of the words of some pages of every kind, free ones too. */
+static void validators_find_any_flipped_bit_of_any_word_and_survive_it(void **state)
+{
+    struct test_pool pool;
+    make_filled(&pool, state, 300);
+    assert_int_equal(block_write(&pool, 10, PAGE_SIZE_BYTES, 1), 0);
+    thin(&pool, 2, 5);
+    _Atomic uint64_t *words = pool.zpool->map.words;
+    uint64_t pages = account_of(&pool).arenas_active * ARENA_PAGES;
+    unsigned seen[MEM_DESC_TYPE_COUNT] = {0};
+    for (uint64_t page = 0; page < pages; page++) {
+        uint64_t word = atomic_load(&words[page]);
+        if (++seen[mem_desc_type((struct mem_desc){word})] > 5)
+            continue;
+        for (unsigned bit = 0; bit < 64; bit++) {
+            struct report report = {0};
+            atomic_store(&words[page], word ^ UINT64_C(1) << bit);
+            pages_validate(pool.pages, &report);
+            zpool_validate(pool.zpool, &report);
+            if (report.faults == 0)
+                fault("bit %u of the word %#llx of pfn %llu can be flipped unseen", bit,
+                      (unsigned long long)word, (unsigned long long)page);
+        }
+        atomic_store(&words[page], word);
+    }
+    assert_true(seen[MEM_DESC_GUARD] == 1 && seen[MEM_DESC_OFFLINE] > 5);
+    assert_true(seen[MEM_DESC_DESCRIPTOR] > 0);
+    check_and_end(&pool);
+}
+
 static void validator_finds_raw_pages_whose_owners_disagree(void **state)
 {
     struct test_pool pool;
@@ -911,6 +946,7 @@ int main(void)
         sentence(pages_that_are_just_being_taken_are_not_overlooked),
         sentence(class_statistics_add_up),
         sentence(validator_finds_objects_whose_owners_disagree),
+        sentence(validators_find_any_flipped_bit_of_any_word_and_survive_it),
         sentence(validator_finds_raw_pages_whose_owners_disagree),
     };
     test_program_begin("zpool-test");

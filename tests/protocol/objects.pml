@@ -88,7 +88,7 @@ inline zspage_take(zspage, place)
     :: used[place] -> place++
     :: else -> break
     od;
-    assert(ZSPAGE_OF(place) == zspage);
+    assert(ZSPAGE_OF(place) == zspage && state[zspage] != FREE);
     used[place] = true;
     used_count[zspage]++
 }
@@ -150,7 +150,7 @@ inline zspage_for_alloc(zspage)
 }
 
 /*
- * Clients.
+ * Clients. Each request begins with a lock on its block's slot; which it is shows afterwards.
  */
 
 inline slot_lock()
@@ -173,24 +173,48 @@ inline slot_unlock(at)
 }
 
 /* Whoever holds a slot may rely on its object. */
-inline check_object(at)
-{
-    assert(used[at] && bytes[at] == CONTENT(block) && written[block])
-}
-
 inline block_read()
 {
-    slot_lock();
     d_step {
         if
-        :: old != NONE -> check_object(old)
+        :: old != NONE -> assert(used[old] && bytes[old] == CONTENT(block) && written[block])
         :: else -> assert(!written[block])
         fi;
         locked[block] = false
     }
 }
 
-/* Takes a place, or leaves `new` NONE. The owner field is written without the class's lock. */
+/* All that was written to the block before is old, wherever it is. */
+inline write_bytes(at)
+{
+    assert(used[at]);
+    for (i : 0 .. ALL_PLACES - 1) {
+        if
+        :: bytes[i] == CONTENT(block) -> bytes[i] = OLD
+        :: else
+        fi
+    }
+    i = 0;
+    bytes[at] = CONTENT(block);
+    written[block] = true
+}
+
+inline write_in_place()
+{
+    d_step {
+        assert(used[old]);
+#ifdef MISTAKE_WRITE_IN_PLACE_UNLOCKED
+        locked[block] = false;
+#endif
+        bytes[old] = TORN
+    }
+    d_step {
+        write_bytes(old);
+        locked[block] = false
+    }
+}
+
+/* Takes a place, or leaves `new` NONE. */
 inline zs_alloc()
 {
     atomic {
@@ -202,10 +226,6 @@ inline zs_alloc()
         fi;
         zspage = NONE
     }
-    if
-    :: new != NONE -> owner[new] = block
-    :: else
-    fi
 }
 
 #ifdef MISTAKE_FREE_DESTROYS_ISOLATED
@@ -223,115 +243,79 @@ inline zs_free(place)
         :: used_count[ZSPAGE_OF(place)] == 0 && MAY_DESTROY(ZSPAGE_OF(place)) ->
             zspage_destroy(ZSPAGE_OF(place))
         :: true /* One empty zspage is kept. */
-        fi
-    }
-}
-
-/* Writes the block's next content to its object. */
-inline store(at)
-{
-    d_step {
-        assert(used[at]);
-        bytes[at] = TORN
-    }
-    d_step {
-        assert(used[at]);
-        for (i : 0 .. ALL_PLACES - 1) {
-            if
-            :: bytes[i] == CONTENT(block) -> bytes[i] = OLD
-            :: else
-            fi
-        }
-        i = 0;
-        bytes[at] = CONTENT(block);
-        written[block] = true
+        fi;
+        place = NONE
     }
 }
 
 inline free_old()
 {
     if
-    :: old != NONE ->
-        zs_free(old);
-        old = NONE
+    :: old != NONE -> zs_free(old)
     :: else
     fi
 }
 
-inline block_write()
+/* The owner field is the end of zs_alloc in the code: written without the class's lock. */
+inline store(at)
 {
-    slot_lock();
+    d_step {
+        owner[at] = block;
+        write_bytes(at)
+    }
+}
+
+inline write_elsewhere()
+{
+    zs_alloc();
     if
-    :: old != NONE -> /* the same room */
-#ifdef MISTAKE_WRITE_IN_PLACE_UNLOCKED
-        slot_unlock(old);
-        store(old)
-#else
-        store(old);
-        slot_unlock(old)
-#endif
-    :: true ->
-        zs_alloc();
-        if
-        :: new == NONE -> slot_unlock(old) /* ENOSPC: the old block is still there. */
-        :: else ->
+    :: new == NONE -> locked[block] = false /* ENOSPC: the old block is still there. */
+    :: else ->
 #ifdef MISTAKE_PUBLISH_BEFORE_STORE
-            slot_unlock(new);
-            store(new);
+        slot_unlock(new);
+        store(new);
 #else
-            store(new);
+        store(new);
 #ifdef MISTAKE_FREE_BEFORE_PUBLISH
-            free_old();
+        free_old();
 #endif
-            slot_unlock(new);
+        slot_unlock(new);
 #endif
-            free_old()
-        fi
+        new = NONE;
+        free_old()
     fi
 }
 
 inline block_free()
 {
 #ifdef MISTAKE_TRIM_WITHOUT_SLOT_LOCK
-    atomic {
-        select(block : 0 .. BLOCKS - 1);
-        old = position[block]
-    }
-    d_step {
-        written[block] = false;
-        position[block] = NONE
-    }
-#else
-    slot_lock();
+    locked[block] = false;
+#endif
     d_step {
         written[block] = false;
         position[block] = NONE;
         locked[block] = false
     }
-#endif
     free_old()
-}
-
-inline end_request()
-{
-    d_step {
-        block = 0;
-        old = NONE;
-        new = NONE
-    }
 }
 
 active [CLIENTS] proctype client()
 {
     byte block, old, new, zspage;
 
+progress:
     do
-    :: block_read();
-        end_request()
-    :: block_write();
-        end_request()
-    :: block_free();
-        end_request()
+    :: slot_lock();
+        if
+        :: block_read()
+        :: old != NONE -> write_in_place() /* The new content has the same room. */
+        :: true -> write_elsewhere()
+        :: true -> block_free()
+        fi;
+        d_step {
+            block = 0;
+            old = NONE
+        }
     :: break
     od
 }
@@ -428,24 +412,30 @@ inline empty_source()
 {
     from = source * PLACES;
     do
-    :: from < (source + 1) * PLACES ->
-        atomic {
+    :: atomic {
+            do
+            :: from < (source + 1) * PLACES && !used[from] -> from++
+            :: else -> break
+            od;
             if
-            :: target == NONE || used_count[target] == PLACES -> zspage_for_alloc(target)
+            :: from == (source + 1) * PLACES -> break
+            :: from < (source + 1) * PLACES && (target == NONE || used_count[target] == PLACES) -> zspage_for_alloc(target)
+            :: else
+            fi;
+            if
+            :: target == NONE -> break
             :: else
             fi
         }
-        if
-        :: used[from] && target != NONE ->
-            zs_move();
-            give_way()
-        :: else
-        fi;
+        zs_move();
+        give_way();
         from++
-    :: true -> break /* The quota is used up, or there is no target. */
+    :: true -> break /* The quota is used up. */
     od;
-    target = NONE;
-    from = NONE
+    atomic {
+        target = NONE;
+        from = NONE
+    }
 }
 
 /* move_to_front, and pages_discard of the pages that no object touches. */
@@ -489,8 +479,10 @@ active [MOVERS] proctype mover()
     bool idle[PLACES];
     bool isolated[ZSPAGES + 1]; /* its list of zspages to put back: `stuck`, or `done` */
 
+progress:
     do
     :: lock_class();
+progress_quota: /* Zspage after zspage: the quota ends it. */
         do
         :: atomic {
                 select(source : 1 .. ZSPAGES);

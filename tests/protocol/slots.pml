@@ -439,14 +439,6 @@ inline block_free()
     byte me = _pid, s, word, content, locked; \
     bool taken /* what an inline answers; false outside of one */
 
-inline end_request()
-{
-    d_step {
-        s = 0;
-        content = 0
-    }
-}
-
 /* The last one to stop looks whether the accounts are right. */
 inline stop()
 {
@@ -463,15 +455,20 @@ inline stop()
 active [CLIENTS] proctype client()
 {
     LOCALS;
+
+progress:
     do
+    :: if
 #ifndef ONLY_WRITES
-    :: block_read();
-        end_request()
+        :: block_read()
 #endif
-    :: block_write();
-        end_request()
-    :: block_free();
-        end_request()
+        :: block_write()
+        :: block_free()
+        fi;
+        d_step {
+            s = 0;
+            content = 0
+        }
     :: break
     od;
     stop()
@@ -481,6 +478,8 @@ active [CLIENTS] proctype client()
 active [SWEEPERS] proctype sweeper()
 {
     LOCALS;
+
+progress:
     do
     :: slot_table_discard()
     :: break
@@ -491,9 +490,11 @@ active [SWEEPERS] proctype sweeper()
 active [MOVERS] proctype mover()
 {
     LOCALS;
+
+progress:
     do
     :: slot_lock_try();
-        end_request()
+        s = 0
     :: break
     od;
     stop()
