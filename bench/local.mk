@@ -13,6 +13,7 @@ EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \
+	bench/drivers-plot \
 	bench/make-pages \
 	bench/report \
 	bench/server \
