@@ -247,6 +247,31 @@ static void memory_in_half_empty_zspages_is_found_before_a_write_is_refused(void
     device_finish(device);
 }
 
+/* One object is left on each page, so that only moving them together frees any. */
+static void memory_on_pages_with_one_object_each_is_found_before_a_write_is_refused(void **state)
+{
+    (void)state;
+    struct device_config config = config_of_size(16 * MIB);
+    config.mem_limit_bytes = MIB;
+    config.zspage_pages_max = 1;
+    struct device *device = device_of(&config);
+    block_no count = 0;
+    while (write_length(device, count, 700, count) == 0)
+        count++;
+    struct slot previous = device_slot(device, 0);
+    for (block_no block = 1; block < count; block++) {
+        struct slot slot = device_slot(device, block);
+        if (zpool_handle_page(slot_object(slot)) == zpool_handle_page(slot_object(previous)))
+            assert_int_equal(device_trim(device, BLOCK, (uint64_t)block * BLOCK), 0);
+        else
+            previous = slot;
+    }
+    block_no first = 4000 - MIB / BLOCK;
+    block_no pages = fill_to_the_limit(device, first) - first;
+    assert_true(pages > 160); /* four of five places on each of some 240 pages are free */
+    device_finish(device);
+}
+
 /* The same for a write of a part, and for a page that is needed for slots. */
 static void memory_is_found_for_parts_of_blocks_and_for_slots_too(void **state)
 {
@@ -327,6 +352,7 @@ int main(void)
         cmocka_unit_test(device_at_its_limit_still_takes_what_needs_no_more_memory),
         cmocka_unit_test(limit_that_the_table_of_slots_meets_refuses_the_write),
         cmocka_unit_test(memory_in_half_empty_zspages_is_found_before_a_write_is_refused),
+        cmocka_unit_test(memory_on_pages_with_one_object_each_is_found_before_a_write_is_refused),
         cmocka_unit_test(memory_is_found_for_parts_of_blocks_and_for_slots_too),
         cmocka_unit_test(reserve_is_given_up_before_a_write_is_refused),
         cmocka_unit_test(reserve_is_given_up_for_a_page_of_slots),

@@ -73,8 +73,8 @@ static void device_agrees_with_an_array_whatever_the_zspage_length(void **state)
 static void device_agrees_with_an_array_whatever_its_size(void **state)
 {
     (void)state;
-    static const uint64_t sizes[] = {1,     2,     511,    512,        513,        4095,
-                                     4096,  4097,  8191,   8192,       8193,       12345,
+    static const uint64_t sizes[] = {1,     2,     511,    512,         513,     4095,
+                                     4096,  4097,  8191,   8192,        8193,    12345,
                                      65536, 65537, 512000, 2 * MIB - 1, 2 * MIB, 2 * MIB + 1};
     for (size_t i = 0; i < array_count(sizes); i++) {
         struct run run = run_of(sizes[i], 700);
@@ -90,8 +90,8 @@ static void device_with_a_limit_keeps_each_block_it_refuses(void **state)
         struct run run = run_of(SIZE_BYTES, 4000);
         run.config.mem_limit_bytes = limit_pages[i] * PAGE_SIZE_BYTES;
         uint64_t refused = run_model(&run, 60 + i);
-        print_message("# limit of %lu pages: %lu requests refused\n",
-                      (unsigned long)limit_pages[i], (unsigned long)refused);
+        print_message("# limit of %lu pages: %lu requests refused\n", (unsigned long)limit_pages[i],
+                      (unsigned long)refused);
         must(refused > 0 || limit_pages[i] > 10);
     }
 }

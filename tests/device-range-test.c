@@ -54,10 +54,21 @@ static void refill(struct device *device, uint64_t from, uint64_t to)
 }
 
 /* Ranges around the edges of blocks, of pages of slots and of the device. */
-static const uint64_t edges[] = {
-    0,           1,           BLOCK - 1,         BLOCK,           BLOCK + 1,     2 * BLOCK,
-    511 * BLOCK, 512 * BLOCK, 512 * BLOCK + 1,   1024 * BLOCK,    SIZE - TAIL - 1,
-    SIZE - TAIL, SIZE - 500,  SIZE - 1,          SIZE};
+static const uint64_t edges[] = {0,
+                                 1,
+                                 BLOCK - 1,
+                                 BLOCK,
+                                 BLOCK + 1,
+                                 2 * BLOCK,
+                                 511 * BLOCK,
+                                 512 * BLOCK,
+                                 512 * BLOCK + 1,
+                                 1024 * BLOCK,
+                                 SIZE - TAIL - 1,
+                                 SIZE - TAIL,
+                                 SIZE - 500,
+                                 SIZE - 1,
+                                 SIZE};
 #define EDGE_STEP (TEST_UNDER_TSAN ? 2 : 1)
 
 static void trim_frees_whole_blocks_and_keeps_the_parts_at_the_edges(void **state)
@@ -285,9 +296,8 @@ static void extents_and_reads_of_holes_make_nothing_resident(void **state)
     assert_int_equal(device_read(device, data, 10, 5), 0);
     assert_int_equal(device_trim(device, SIZE, 0), 0);
     assert_true(device_statistic(device, mem_used_total) == 0);
-    assert_int_equal(resident_pages((const void *)(uintptr_t)device->slots.words,
-                                    3 * PAGE_SIZE_BYTES),
-                     0);
+    assert_int_equal(
+        resident_pages((const void *)(uintptr_t)device->slots.words, 3 * PAGE_SIZE_BYTES), 0);
     assert_int_equal(device_resident_pool_pages(device), 0);
     device_finish(device);
 }

@@ -203,8 +203,8 @@ static void slots_must_be_free_and_counted(const struct device *device)
 static void memory_must_add_up(struct device *device)
 {
     struct device_statistics now = device_statistics_now(device);
-    must(now.mem_used_total == now.pool_used + now.pool_free + now.slot_table +
-                                   now.mem_desc_words + now.descriptors + now.arena_bookkeeping);
+    must(now.mem_used_total == now.pool_used + now.pool_free + now.slot_table + now.mem_desc_words +
+                                   now.descriptors + now.arena_bookkeeping);
     must(now.mem_limit == 0 || now.mem_used_total <= now.mem_limit);
     must(now.mem_used_max >= now.mem_used_total);
     must(now.mem_limit == 0 || now.mem_used_max <= now.mem_limit + now.slot_table);
@@ -261,6 +261,13 @@ uint64_t device_resident_pool_pages(const struct device *device)
 {
     const struct page_map *map = pages_map(device->pages);
     return resident_pages(map->base, map->page_count * PAGE_SIZE_BYTES);
+}
+
+int file_of_line(const char *line)
+{
+    int file = memfd_create("line", MFD_CLOEXEC);
+    must(file >= 0 && write(file, line, strlen(line)) == (ssize_t)strlen(line));
+    return file;
 }
 
 static uint64_t number_in_file(const char *path, const char *format)

@@ -117,6 +117,9 @@ struct slot device_slot(const struct device *device, block_no block);
 uint64_t resident_pages(const void *start, size_t bytes);
 uint64_t device_resident_pool_pages(const struct device *device);
 
+/* A file that holds this and has no name, to stand for one of the system's. */
+int file_of_line(const char *line);
+
 /* Resident bytes and address space of the process, as the system counts them. */
 uint64_t process_resident_bytes(void);
 uint64_t process_address_bytes(void);

@@ -50,7 +50,7 @@ static void shared_fill(unsigned char *data, block_no block, struct rng *rng)
     struct shared_header header = {MAGIC, block, rng_next(rng), rng_below(rng, CONTENT_KIND_COUNT)};
     if (header.kind <= CONTENT_SAME_LONG) {
         /* Every word names the block; the number of times it was written is of no matter. */
-        uint64_t word = header.kind == CONTENT_SAME_HALF ? block * UINT64_C(0x4000000140000001)
+        uint64_t word = header.kind == CONTENT_SAME_HALF   ? block * UINT64_C(0x4000000140000001)
                         : header.kind == CONTENT_SAME_LONG ? header.seed << 40 | block
                                                            : block;
         for (size_t at = 0; at < BLOCK_SIZE_BYTES; at += sizeof word)

@@ -24,8 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct device_config decode_config(const uint8_t header[HEADER_BYTES])
 {
-    static const uint64_t sizes[] = {1,     4095,  4097, 8192,
-                                     40000, 65536, 300 * KIB + 513, 2 * MIB + 3 * BLOCK_SIZE_BYTES};
+    static const uint64_t sizes[] = {
+        1, 4095, 4097, 8192, 40000, 65536, 300 * KIB + 513, 2 * MIB + 3 * BLOCK_SIZE_BYTES};
     static const unsigned zspage_lengths[] = {ZSPAGE_PAGES_DEFAULT, 1, 4, ZSPAGE_PAGES_MAX};
     struct device_config config = config_of_size(sizes[header[0] >> 2 & 7]);
     const struct codec *codec = codec_at((header[0] & 3) % 3);

@@ -29,8 +29,11 @@ unit_tests = \
 	tests/pages-test \
 	tests/parse-test \
 	tests/same-filled-test \
+	tests/settings-test \
+	tests/slot-table-race-test \
 	tests/slot-table-test \
 	tests/slot-test \
+	tests/zpool-misuse-test \
 	tests/zpool-races-test \
 	tests/zpool-test \
 	tests/zsmalloc-races-test \
@@ -38,6 +41,7 @@ unit_tests = \
 
 # Scripts that talk to a server of the plugin, or look at the sources and what was built of them.
 script_tests = \
+	tests/protocol/run \
 	tests/random \
 	tests/fio \
 	tests/copy \
@@ -60,7 +64,8 @@ client_programs = \
 	tests/nbd-request
 
 EXTRA_DIST += $(script_tests) tests/functions.sh tests/run tests/corpus \
-	tests/protocol/migration.pml tests/protocol/objects.pml tests/protocol/slots.pml
+	tests/protocol/migration.pml tests/protocol/mutex.pml \
+	tests/protocol/objects.pml tests/protocol/slots.pml
 
 if TESTS_ENABLED
 check_LTLIBRARIES += tests/libsupport.la tests/libdevice_support.la
@@ -94,6 +99,12 @@ tests_fuzz_replay_SOURCES = tests/fuzz-device.c tests/fuzz-replay.c
 tests_fuzz_replay_LDADD = $(device_ldadd)
 tests_maintenance_test_LDADD = $(device_ldadd)
 tests_same_filled_test_LDADD = $(device_ldadd)
+tests_settings_test_LDADD = $(device_ldadd)
+tests_slot_table_race_test_SOURCES = \
+	tests/slot-table-fixture.c tests/slot-table-fixture.h tests/slot-table-race-test.c
+tests_slot_table_race_test_LDADD = $(device_ldadd)
+tests_slot_table_test_SOURCES = \
+	tests/slot-table-fixture.c tests/slot-table-fixture.h tests/slot-table-test.c
 tests_slot_table_test_LDADD = $(device_ldadd)
 tests_slot_test_LDADD = $(device_ldadd)
 

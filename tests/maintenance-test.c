@@ -8,9 +8,7 @@
  */
 #include "tests/device-support.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "tests/device-steps.h"
 
@@ -483,16 +481,6 @@ static void free_pages_of_a_busy_device_beyond_the_reserve_are_given_back(void *
     device_finish(device);
 }
 
-/* The system's word on its memory, as a file of ours. */
-static int pressure_file(const char *line)
-{
-    char name[] = "/tmp/uzram-pressure.XXXXXX";
-    int file = mkstemp(name);
-    must(file >= 0 && unlink(name) == 0);
-    must(write(file, line, strlen(line)) == (ssize_t)strlen(line));
-    return file;
-}
-
 static void system_short_of_memory_makes_a_pass_though_the_device_is_busy(void **state)
 {
     (void)state;
@@ -509,7 +497,7 @@ static void system_short_of_memory_makes_a_pass_though_the_device_is_busy(void *
     gate_await(awake, 1);
     for (unsigned i = 0; i < 2; i++) {
         pressure_close(&device->maintenance.pressure);
-        device->maintenance.pressure.file = pressure_file(lines[i]);
+        device->maintenance.pressure.file = file_of_line(lines[i]);
         for (unsigned turn = 0; turn < 3; turn++)
             turn_while_busy(device, awake);
         /* Pressure that lasts makes a pass now and then, not at every look. */
@@ -520,58 +508,6 @@ static void system_short_of_memory_makes_a_pass_though_the_device_is_busy(void *
     device_stop(device);
     gates_remove();
     device_finish(device);
-}
-
-static void pressure_is_read_from_the_line_of_ten_seconds(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *line;
-        unsigned hundredths;
-    } lines[] = {
-        {"some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", 0},
-        {"some avg10=1.23 avg60=0.40 avg300=0.09 total=123456\n", 123},
-        {"some avg10=0.07 avg60=9.00 avg300=9.00 total=9\n", 7},
-        {"some avg10=100.00 avg60=0.00 avg300=0.00 total=9\n", 10000},
-        {"full avg10=50.00 avg60=0.00 avg300=0.00 total=9\n", 0},
-        {"some avg10=101.00 avg60=0.00", 0},
-        {"some avg10=", 0},
-        {"", 0},
-        {"rubbish", 0},
-    };
-    for (size_t i = 0; i < array_count(lines); i++)
-        assert_int_equal(pressure_parse(lines[i].line), lines[i].hundredths);
-    struct pressure none = {-1};
-    assert_int_equal(pressure_read(&none), 0);
-    struct pressure some = {pressure_file(lines[1].line)};
-    assert_int_equal(pressure_read(&some), 123);
-    assert_int_equal(pressure_read(&some), 123);
-    pressure_close(&some);
-    assert_int_equal(some.file, -1);
-    pressure_close(&some);
-}
-
-static void settings_out_of_range_are_refused_and_change_nothing(void **state)
-{
-    (void)state;
-    struct settings settings;
-    const struct setting_row *row;
-    settings_init(&settings);
-    for (size_t i = 0; (row = setting_at(i)) != NULL; i++) {
-        assert_ptr_equal(setting_find(row->name), row);
-        assert_true(setting_get(&settings, row) == row->initial);
-        assert_int_equal(setting_set(&settings, row, row->most), 0);
-        assert_true(setting_get(&settings, row) == row->most);
-        assert_int_equal(setting_set(&settings, row, row->least), 0);
-        assert_true(setting_get(&settings, row) == row->least);
-        assert_int_equal(setting_set(&settings, row, row->most + 1), -ERANGE);
-        assert_int_equal(setting_set(&settings, row, UINT64_MAX), -ERANGE);
-        if (row->least > 0)
-            assert_int_equal(setting_set(&settings, row, row->least - 1), -ERANGE);
-        assert_true(setting_get(&settings, row) == row->least);
-    }
-    assert_null(setting_find(""));
-    assert_null(setting_find("reserves"));
 }
 
 int main(void)
@@ -595,8 +531,6 @@ int main(void)
         cmocka_unit_test(reserve_that_is_set_anew_is_filled_and_given_back),
         cmocka_unit_test(free_pages_of_a_busy_device_beyond_the_reserve_are_given_back),
         cmocka_unit_test(system_short_of_memory_makes_a_pass_though_the_device_is_busy),
-        cmocka_unit_test(pressure_is_read_from_the_line_of_ten_seconds),
-        cmocka_unit_test(settings_out_of_range_are_refused_and_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -436,11 +436,65 @@ static void threads_never_have_a_page_in_two_hands_and_leave_nothing(void **stat
     assert_no_faults();
 }
 
+/* ---- words ---- */
+
+#define HANDOVERS 3000
+
+struct handover {
+    struct pages *pages;
+    const struct page_map *map;
+    _Atomic pfn page; /* where to look; no order goes with it: the word's own must do */
+};
+
+/* Waits for each page's word to say what it should, and believes its bytes, which are not atomic.
+ */
+static void *believe_words(void *context)
+{
+    struct handover *handover = context;
+    for (unsigned i = scaled(HANDOVERS); i > 0; i--) {
+        pfn page;
+        wait_until((page = atomic_load_explicit(&handover->page, memory_order_relaxed)) != 0);
+        struct mem_desc desc;
+        wait_until(mem_desc_type(desc = pages_desc(handover->map, page)) == MEM_DESC_RAW);
+        if (!content_matches(pages_address(handover->map, page), 256, mem_desc_value(desc)))
+            fault("page %u has other bytes than its word promised", page);
+        atomic_store_explicit(&handover->page, 0, memory_order_release);
+    }
+    return NULL;
+}
+
+static void what_was_written_before_a_word_is_seen_by_who_reads_the_word(void **state)
+{
+    (void)state;
+    struct budget budget;
+    struct handover handover = {0};
+    budget_init(&budget, UINT64_MAX);
+    assert_int_equal(pages_create(ARENAS * ARENA_PAGES, &budget, &handover.pages), 0);
+    handover.map = pages_map(handover.pages);
+    pthread_t reader = thread_start(believe_words, &handover);
+    for (unsigned i = scaled(HANDOVERS); i > 0; i--) {
+        struct page_run run;
+        struct mem_desc desc;
+        assert_int_equal(pages_alloc(handover.pages, 1, PAGE_MOVABLE, &run), 0);
+        assert_int_equal(pages_touch(handover.pages, &run, 1), 0);
+        atomic_store_explicit(&handover.page, run.first, memory_order_relaxed);
+        content_fill(pages_address(handover.map, run.first), 256, i);
+        assert_true(mem_desc_pack_value(MEM_DESC_RAW, i, &desc));
+        pages_describe(handover.pages, &run, desc);
+        wait_until(atomic_load_explicit(&handover.page, memory_order_acquire) == 0);
+        pages_free(handover.pages, &run);
+    }
+    thread_join(reader);
+    pages_destroy(handover.pages);
+    assert_no_faults();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_operations_agree_with_a_plain_array_and_with_the_system),
         cmocka_unit_test(threads_never_have_a_page_in_two_hands_and_leave_nothing),
+        cmocka_unit_test(what_was_written_before_a_word_is_seen_by_who_reads_the_word),
     };
     test_program_begin("pages-random-test");
     return cmocka_run_group_tests_name("pages-random", tests, NULL, NULL);

@@ -338,8 +338,7 @@ void block_lock(struct test_pool *pool, block_no number)
     lock_rank_waited(LOCK_RANK_SLOT);
     if (!lock_take_if_free(block)) {
         atomic_fetch_add_explicit(&block->waiting, 1, memory_order_relaxed);
-        while (!lock_take_if_free(block))
-            sched_yield();
+        wait_until(lock_take_if_free(block));
         atomic_fetch_sub_explicit(&block->waiting, 1, memory_order_relaxed);
     }
     lock_rank_taken(LOCK_RANK_SLOT);

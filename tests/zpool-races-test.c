@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "common/list.h"
+#include "common/memory.h"
 #include "zpool/zpdesc.h"
 
 static struct test_pool pool;
@@ -376,6 +377,50 @@ static void last_object_freed_while_isolated_frees_the_pages_when_put_back(void 
     end_pool();
 }
 
+/* The middle one of the three steps by itself: what it returns, and what it leaves. */
+static void migrating_with_a_busy_owner_or_no_quota_returns_eagain(void **state)
+{
+    make_pool(state, 600);
+    struct list isolated;
+    struct zpdesc *desc = isolate_first(&isolated);
+    const struct zpool_driver *driver = pool.zpool->driver;
+    unsigned used = desc->used_count;
+    struct zpool_quota quota = {.objects = 0};
+    assert_int_equal(driver->migrate(pool.zpool, desc, &quota), -EAGAIN);
+    assert_int_equal(desc->used_count, used);
+    block_lock(&pool, 0);
+    assert_int_equal(driver->migrate(pool.zpool, desc, NO_LIMIT), -EAGAIN);
+    assert_int_equal(desc->used_count, 1);
+    block_unlock(&pool, 0);
+    assert_int_equal(driver->migrate(pool.zpool, desc, NO_LIMIT), 0);
+    assert_int_equal(desc->used_count, 0);
+    driver->putback(pool.zpool, desc);
+    end_pool();
+}
+
+static void migrating_without_room_elsewhere_says_so_whichever_request_fails(void **state)
+{
+    bool failed = true;
+    for (long failing = 0; failed; failing++) {
+        make_pool(state, 600);
+        struct list isolated;
+        struct zpdesc *desc = isolate_first(&isolated);
+        for (block_no block = 0; block < 40; block++)
+            if (!is_in(desc, block))
+                block_drop(&pool, block);
+        /* No empty one is kept to go to, nor any free page resident. */
+        zpool_settle(pool.zpool, NO_LIMIT);
+        pages_trim(pool.pages, 0, UINT64_MAX);
+        memory_fail_after(failing, false);
+        int error = pool.zpool->driver->migrate(pool.zpool, desc, NO_LIMIT);
+        failed = memory_fail_after(-1, false) > failing;
+        assert_true(failed ? error == -ENOSPC || error == -ENOMEM : error == 0);
+        assert_true(failing > 1 || failed); /* It needs a page, and that it is resident. */
+        pool.zpool->driver->putback(pool.zpool, desc);
+        end_pool();
+    }
+}
+
 /* Several are isolated in one list, and one of them is emptied: the list stays whole. */
 static void put_back_pages_leave_their_isolators_list(void **state)
 {
@@ -487,6 +532,8 @@ int main(void)
         sentence(what_one_worker_has_isolated_is_refused_to_another),
         sentence(putting_back_leaves_all_as_before),
         sentence(last_object_freed_while_isolated_frees_the_pages_when_put_back),
+        sentence(migrating_with_a_busy_owner_or_no_quota_returns_eagain),
+        sentence(migrating_without_room_elsewhere_says_so_whichever_request_fails),
         sentence(put_back_pages_leave_their_isolators_list),
         sentence(page_that_holds_nothing_of_the_driver_cannot_be_isolated),
         sentence(second_migration_of_an_arena_returns_ebusy_while_the_first_runs),

@@ -241,7 +241,13 @@ static void *work_until_it_is_over(void *context)
     while (!atomic_load(&crowd->is_over)) {
         work_in_the_background(&crowd->pool, &rng);
         struct zpool_statistics statistics;
+        struct zpool_class_statistics class;
         zpool_statistics(crowd->pool.zpool, &statistics);
+        for (unsigned i = 0; zpool_class_statistics(crowd->pool.zpool, i, &class); i++)
+            if (class.objects_used > class.objects_allocated)
+                fault("class %u has %llu objects in %llu places", class.size_bytes,
+                      (unsigned long long)class.objects_used,
+                      (unsigned long long)class.objects_allocated);
     }
     return NULL;
 }

@@ -216,7 +216,10 @@ static void target_that_is_gone_after_giving_way_is_not_used_again(void **state)
         if (zspage_of_block(block_of(2, i)) == target)
             block_drop(&pool, block_of(2, i));
     assert_int_equal(target->desc.used_count, 0);
-    write_blocks(3000, 1, 3000); /* The descriptor and its pages may be another's by now. */
+    zpool_settle(pool.zpool, NO_LIMIT);
+    assert_int_equal(zpdesc_state(&target->desc), ZPDESC_FREE);
+    write_blocks(3000, 1, 3000); /* The descriptor is another class's now. */
+    assert_ptr_equal(zspage_of_block(3000), target);
     gate_open(STEP_GIVEN_WAY);
     thread_join(worker);
     assert_int_equal(zspages_of_class() - class->zspages[ZS_GROUP_EMPTY], 1);
@@ -438,6 +441,8 @@ static void stale_word_whose_descriptor_is_of_another_class_now_isolates_that_on
     assert_int_equal(isolation.result, 1);
     assert_ptr_equal(isolation.isolated.next, &zspage->desc.list);
     assert_int_equal(zpdesc_state(&zspage->desc), ZPDESC_ISOLATED);
+    /* It was taken out of that class's lists, under that class's lock. */
+    assert_int_equal(zs->class[zpdesc_class(&zspage->desc)].filled, 0);
     pool.zpool->driver->putback(pool.zpool, &zspage->desc);
 }
 

@@ -208,13 +208,18 @@ static void storm(size_t length)
     drop_blocks(2000, STORM_THREADS);
 }
 
+/* A driver that did it wrong would have to be unlucky to be seen once: so it is done often. */
+#define STORMS 20
+
 static void sixty_four_threads_that_find_a_class_full_at_once_make_one_zspage(void **state)
 {
     (void)state;
     assert_true(class_of_length(200)->objects >= STORM_THREADS);
-    storm(200);
     assert_true(class_of_length(1000)->objects >= STORM_THREADS);
-    storm(1000);
+    for (unsigned i = scaled(STORMS); i > 0; i--) {
+        storm(200);
+        storm(1000);
+    }
 }
 
 static void threads_that_need_more_than_one_zspage_make_no_more_than_they_need(void **state)
@@ -282,19 +287,19 @@ static void busy_owner_keeps_its_zspage_and_no_other(void **state)
     struct zs_class *class = class_of_length(1000);
     unsigned kept = class->objects / 5u;
     make_sparse(1000, 12, kept);
-    /* One object of each of 4 zspages is busy. */
-    for (unsigned i = 0; i < 4; i++)
-        block_lock(&pool, i * class->objects + i);
+    /* One object is busy in each of four zspages, among them the first that is to be emptied. */
+    static const unsigned busy[] = {11, 9, 6, 2};
+    for (size_t i = 0; i < array_count(busy); i++)
+        block_lock(&pool, busy[i] * class->objects + (unsigned)i);
     struct zpool_quota quota = {.objects = 100000};
     zpool_compact(pool.zpool, &quota);
     assert_true(quota.objects > 100000 - 13u * kept); /* None is tried again and again. */
-    assert_in_range(class->skipped, 1, 4);
+    assert_in_range(class->skipped, 2, 4);
     /* At most the four that are stuck, and what all the rest needs. */
     unsigned rest = (12 * kept + class->objects - 1u) / class->objects;
     assert_true(zspages_of(class) <= 4 + rest);
-    assert_true(zspages_of(class) < 12);
-    for (unsigned i = 0; i < 4; i++)
-        block_unlock(&pool, i * class->objects + i);
+    for (size_t i = 0; i < array_count(busy); i++)
+        block_unlock(&pool, busy[i] * class->objects + (unsigned)i);
     test_pool_check(&pool);
     zpool_compact(pool.zpool, NO_LIMIT);
     assert_int_equal(zspages_of(class), rest);

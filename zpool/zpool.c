@@ -57,8 +57,9 @@ void zpool_init(struct zpool *pool, const struct zpool_driver *driver,
 
 int zpool_alloc(struct zpool *pool, size_t size_bytes, block_no owner, struct zpool_handle *object)
 {
-    checked(size_bytes >= 1 && size_bytes <= PAGE_SIZE_BYTES);
     *object = (struct zpool_handle){0};
+    if (unlikely(size_bytes == 0 || size_bytes > PAGE_SIZE_BYTES))
+        return -EINVAL;
     if (size_bytes > pool->object_max_bytes)
         return raw_alloc(pool, owner, object);
     return pool->driver->alloc(pool, size_bytes, owner, object);
@@ -66,6 +67,7 @@ int zpool_alloc(struct zpool *pool, size_t size_bytes, block_no owner, struct zp
 
 void zpool_free(struct zpool *pool, struct zpool_handle object)
 {
+    checked(object.position != 0 && zpool_handle_page(object) < pool->map.page_count);
     struct mem_desc desc = pages_desc(&pool->map, zpool_handle_page(object));
     if (mem_desc_type(desc) == MEM_DESC_RAW)
         raw_free(pool, object);

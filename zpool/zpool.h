@@ -175,12 +175,15 @@ void zpool_destroy(struct zpool *pool);
 /*
  * Takes room for size_bytes (1 to PAGE_SIZE_BYTES) in the owner's name. The caller writes the bytes
  * to its address and publishes the handle. Makes no system call.
- * Returns 0, -ENOSPC (the budget is used up) or -ENOMEM; *object is 0 then.
+ * Returns 0, -EINVAL (the size), -ENOSPC (the budget is used up) or -ENOMEM; *object is 0 then.
  */
 int zpool_alloc(struct zpool *pool, size_t size_bytes, block_no owner,
                 struct zpool_handle *object) must_use;
 
-/* Gives an object back that no slot names any more. */
+/*
+ * Gives an object back that no slot names any more. A checked build aborts when the handle names no
+ * object of this pool: freed already, or of another pool.
+ */
 void zpool_free(struct zpool *pool, struct zpool_handle object);
 
 /*

@@ -1,33 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * migration.pml: pages emptied while their owners change: mem_desc words that are stale by the time
- * they are believed, descriptors that are used again by another class, arenas that come and go:
+ * migration.pml: emptying pages whose words, descriptors and arenas change hands meanwhile:
  * zpool/migrate.c, zpool/raw.c, zpool/zsmalloc/{migrate,zspage}.c, pages/{isolate,pages,purge}.c.
  *
- * An arena is one page here, a zspage one page with one place, so that a page is an arena, a run
- * and a place at once. CLIENTS clients have a block each, CLASSES size classes, and raw pages.
+ * A page is an arena, a run and a place at once: an arena has one page, a zspage one page with one
+ * place. There are CLASSES size classes, and raw pages. The threads, which stop at any time:
  *
  *      here                     in the code
  *      ----------------------   ----------------------------------------------------------------
- *      pages_alloc, pages_free  the same; pages_alloc makes an arena active if it must
- *      retire                   retire_if_empty, at the end of pages_trim
- *      zspage_create, _destroy  zspage_create_locked, zspage_destroy_locked
- *      zs_alloc, zs_free        the same; whether an empty zspage is kept is left open
- *      block_write, block_free  store, and block_free, each under the block's slot
- *      zpool_migrate            the same, of one page; with zs_isolate, zs_migrate, zs_putback and
- *                               raw_migrate
+ *      client b                 store and block_free of block b, under its slot's lock
+ *             zs_alloc, zs_free the same; whether an empty zspage is kept is left open
+ *             zspage_create     zspage_create_locked: a descriptor that another class may have had
+ *                               takes a page, and says so before the page's word points at it
+ *             zspage_destroy    zspage_destroy_locked: the page goes before the descriptor
+ *      migrator                 zpool_migrate of one page, with
+ *             zs_isolate        the same: believes a word only if it is the same under the lock of
+ *                               the class that the descriptor named, and that is still its class
+ *             zs_migrate        the same, of one object; objects.pml has more
+ *             zs_putback        the same
+ *             raw_migrate       the same: believes a word only if it is still raw under the lock of
+ *                               the slot that it named, and that names the page
+ *      worker                   another zpool_migrate or compaction, which isolates an arena or a
+ *                               zspage and puts it back
+ *      trimmer                  retire_if_empty, of pages_trim
  *
- * The locks of the page source and of the descriptors are held for one step each. A slot's lock is
- * a bit that is waited for; slots.pml has how.
+ * The locks of the page source and the descriptors are held for one step each. Waiting for a slot's
+ * lock is one step; slots.pml has how it is done. An arena that is not active can't be isolated,
+ * but may become active at any time, so a migrator can rely on its arena only if it has isolated
+ * it.
  *
- * Proved, for every interleaving:
- *   - a block's object is what was last written to it, in a page that is its own
- *   - no page, place or descriptor is given back twice, or while it is in use
- *   - a zspage's state changes under the lock of its own class only, and who isolates a zspage gets
- *     the one that the page belongs to
- *   - nothing is taken from an arena that somebody has isolated, and when zpool_migrate returns 0
- *     nothing is left in it
- *   - nobody waits for good: threads stop at any time, and all others come to their ends
+ * Proved, for every order of steps:
+ *   - who holds a slot finds its block's object, in a page that is described as what it is
+ *   - no page, place or descriptor is given back twice, or by another than its owner
+ *   - a zspage is isolated under the lock of its own class, by who came for its page
+ *   - no page is taken of an isolated arena; if zpool_migrate returns 0, its arena is empty
+ *   - nobody waits for good: whoever is left when all others have stopped comes to its end
+ *   - as long as threads want something, one of them gets on (no cycle without progress)
  */
 #ifndef CLIENTS
 #define CLIENTS 1
@@ -44,7 +52,7 @@
 #ifndef CLASSES
 #define CLASSES 2
 #endif
-#define NONE    0 /* no page, no descriptor: both are counted from 1 */
+#define NONE 0 /* no page, no descriptor: both are counted from 1 */
 
 hidden byte i; /* counts within one step */
 
@@ -360,20 +368,12 @@ progress:
 #else
 #define STILL_ITS_CLASS (class_index[zspage] == class)
 #endif
-#ifdef MISTAKE_RESERVED_IS_EMPTY
-#define IS_LEFT(word) false
-#else
-#define IS_LEFT(word) ((word) == WORD_RESERVED)
-#endif
 
-/* Isolates the zspage that the page belongs to: `isolated`. is_left: something stays there. */
+/* Isolates the zspage that the page belongs to: `isolated`. is_left: another has isolated it. */
 inline zs_isolate()
 {
     do
-    :: d_step {
-            is_left = IS_LEFT(words[page]);
-            zspage = (IS_ZS(words[page]) -> DESC_OF(words[page]) : NONE)
-        }
+    :: zspage = (IS_ZS(words[page]) -> DESC_OF(words[page]) : NONE);
         if
         :: zspage == NONE -> break
         :: else
@@ -389,7 +389,7 @@ inline zs_isolate()
                     assert(class_index[zspage] == class && first[zspage] == page);
                     state[zspage] = ISOLATED;
                     isolated = zspage
-                :: else -> is_left = true /* It is in the hands of another. */
+                :: else -> is_left = true
                 fi;
 #ifdef MISTAKE_WAITS_FOR_ANOTHERS_ZSPAGE
                 if
@@ -506,35 +506,31 @@ inline zs_putback()
 /* Moves the raw page that was seen to be the block's. */
 inline raw_migrate()
 {
-    raw_alloc(block, to);
+    d_step { /* owner_try_lock */
+        owner_locked = !locked[block] && position[block] == page;
+        locked[block] = locked[block] || owner_locked
+    }
     if
-    :: to != NONE ->
-        d_step { /* owner_try_lock */
-            owner_locked = !locked[block] && position[block] == page;
-            locked[block] = locked[block] || owner_locked
-        }
-        if
-        :: owner_locked && STILL_RAW ->
-            copy();
-            owner_moved();
-            d_step {
-                pages_free(page, WORD_RAW(block))
-            }
-        :: else ->
-            d_step {
-                locked[block] = locked[block] && !owner_locked;
-                pages_free(to, WORD_RAW(block))
-            }
-        fi
+    :: owner_locked && STILL_RAW -> raw_alloc(block, to)
     :: else
     fi;
-    d_step {
-        is_left = is_left || IS_RAW(words[page]);
-        owner_locked = false;
-        to = NONE
-    }
+    if
+    :: to != NONE ->
+        copy();
+        owner_moved();
+        d_step {
+            pages_free(page, WORD_RAW(block));
+            to = NONE
+        }
+    :: owner_locked && to == NONE ->
+        is_left = true;
+        locked[block] = false
+    :: !owner_locked -> is_left = is_left || IS_RAW(words[page])
+    fi;
+    owner_locked = false
 }
 
+/* Isolates any page's arena. page: the page, also if its arena isn't active; NONE: it is busy. */
 inline pages_isolate()
 {
     select(page : 1 .. PAGES);
@@ -569,7 +565,7 @@ active proctype migrator()
 
 progress:
     do
-    :: atomic { /* An arena that isn't active is gone through all the same. */
+    :: atomic {
             pages_isolate()
         }
         if
@@ -587,7 +583,10 @@ progress:
             :: else
             fi;
             block = 0;
-            d_step {
+#ifndef MISTAKE_PAGES_BEING_TAKEN_NOT_SEEN
+            is_left = is_left || words[page] != WORD_FREE; /* is_taken */
+#endif
+            d_step { /* It returns 0 unless is_left. */
                 assert(is_left || words[page] == WORD_FREE || isolator[page] != _pid);
                 pages_putback();
                 is_left = false;
@@ -599,10 +598,7 @@ progress:
     od
 }
 
-/*
- * Other background work: it isolates an arena or a zspage and puts it back, as another migrator or
- * a compaction does that gets no further.
- */
+/* Puts back what it has isolated without having got any further. */
 active [WORKERS] proctype worker()
 {
     byte page, zspage;

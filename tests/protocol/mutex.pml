@@ -11,10 +11,10 @@
  *      lock_release             the same
  *      futex_wait, futex_wake   the system calls: compare and sleep in one step; wake any one
  *
- * Proved, for every interleaving:
+ * Proved, for every order of steps:
  *   - never two threads hold it
- *   - nobody sleeps for good: whoever is left when all others stop gets the lock and ends too
- *   - as long as threads come, one of them gets the lock (no cycle without progress)
+ *   - nobody sleeps for good: whoever is left when all others have stopped gets the lock and stops
+ *   - as long as threads wait, one of them gets it (no cycle without progress)
  */
 #ifndef THREADS
 #define THREADS 4

@@ -3,37 +3,40 @@
  * objects.pml: blocks that are read, written and freed while movers move their objects:
  * device/block.c and device/owner.c with zpool/zsmalloc/{zsmalloc,move,compact,settle,migrate}.c.
  *
- * One size class of ZSPAGES zspages with PLACES places each, and BLOCKS blocks. For simplicity a
- * place is a page, too, so that settling can discard it.
+ * One size class of ZSPAGES zspages with PLACES places each, and BLOCKS blocks. A place has a page
+ * of its own, so that settling can discard it. The threads, which stop at any time:
  *
  *      here                     in the code
  *      ----------------------   ----------------------------------------------------------------
- *      block_read               the same: lock the slot, read from the object, unlock
- *      block_write              store: in place, or into a new object, then free the old one
- *      block_free               the same: publish an empty slot, then free the object
- *      zs_alloc, zs_free        the same; zs_alloc writes the owner field after the class's lock
- *      zs_move                  zs_move_locked, with owner_try_lock and owner_moved
- *      compact, settle          compact_class, settle_class
- *      migrate                  zs_isolate, zs_migrate, zs_putback (for stale mem_desc words and
- *                               reused descriptors see migration.pml)
+ *      client block_read        the same: lock the slot, read from the object, unlock
+ *             write_in_place    store, when the new content has the same room
+ *             write_elsewhere   store, into a new object; the old one is freed then
+ *             block_free        the same: publish an empty slot, free the object
+ *             zs_alloc, _free   the same
+ *      mover  empty_source      the same, of compact_class; and zs_migrate, which differs in giving
+ *                               the class's lock up between isolating, moving and putting back
+ *             settle_source     move_to_front and pages_discard, of settle_class
+ *             zs_move           zs_move_locked, with owner_try_lock and owner_moved
  *
- * What is done under the class's lock and seen by nobody without it is one step. A mover holds the
- * class's lock over many steps, and gives way between objects. Which zspage is taken, for an object
- * or by a mover, is left open: any that the code could choose in some order of events, and more.
- * A slot's lock is a bit here that is waited for; slots.pml has how.
+ * What is done under the class's lock, and seen by nobody without it, is one step. A mover holds
+ * that lock over many steps, and gives way between objects. Which zspage is taken, by an allocation
+ * or a mover, is left open: any that the code could take, and more. Waiting for a slot's lock is
+ * one step here; slots.pml has how it is done. How migration gets from a page to its zspage is in
+ * migration.pml.
  *
- * Proved, for every interleaving:
- *   - a read finds what was last written to its block, whole, in a place that is used
- *   - no place is given twice, nor while a slot names it; no zspage is destroyed twice, nor with an
- *     object in it
- *   - the page of a place that is used is never discarded
- *   - nobody waits for good: threads stop at any time, and all others come to their ends
+ * Proved, for every order of steps:
+ *   - who holds a slot finds in its object what was last written to the block, whole
+ *   - no place is freed twice, or while a slot names it; no zspage is destroyed twice, or while it
+ *     has an object
+ *   - no page is discarded while its place is used
+ *   - nobody waits for good: whoever is left when all others have stopped comes to its end
+ *   - as long as threads want something, one of them gets on (no cycle without progress)
  */
 #ifndef BLOCKS
 #define BLOCKS 2
 #endif
 #ifndef ZSPAGES
-#define ZSPAGES 3
+#define ZSPAGES 2
 #endif
 #ifndef PLACES
 #define PLACES 2
@@ -62,7 +65,7 @@ bool locked[BLOCKS];
 #define OLD        254
 #define TORN       255
 
-/* The pool. What a place has: its bit in `used`, its owner field, its bytes, and its page. */
+/* The pool. A place has its bit in `used`, its owner field and its bytes. */
 bool class_locked;
 mtype = { FREE, LISTED, ISOLATED };
 mtype state[ZSPAGES + 1] = FREE;
@@ -71,16 +74,15 @@ bool used[ALL_PLACES];
 byte owner[ALL_PLACES] = UNKNOWN;
 byte bytes[ALL_PLACES];
 
-
 bool written[BLOCKS]; /* What the proof remembers: whether a block has any content. */
 
-hidden byte i, j; /* count within one step */
+hidden byte i; /* counts within one step */
 
 /*
  * Zspages and places, under the class's lock.
  */
 
-/* Takes the lowest free place of a zspage. */
+/* Takes the lowest free place of a zspage; what is in it is anybody's. */
 inline zspage_take(zspage, place)
 {
     place = zspage * PLACES;
@@ -172,7 +174,6 @@ inline slot_unlock(at)
     }
 }
 
-/* Whoever holds a slot may rely on its object. */
 inline block_read()
 {
     d_step {
@@ -184,7 +185,7 @@ inline block_read()
     }
 }
 
-/* All that was written to the block before is old, wherever it is. */
+/* Writes a new content: what was written to the block before is old, wherever it is. */
 inline write_bytes(at)
 {
     assert(used[at]);
@@ -256,7 +257,7 @@ inline free_old()
     fi
 }
 
-/* The owner field is the end of zs_alloc in the code: written without the class's lock. */
+/* The owner field and the bytes, both without the class's lock. */
 inline store(at)
 {
     d_step {
@@ -407,6 +408,8 @@ inline zs_move()
     block = 0
 }
 
+#define HAS_NO_ROOM(z) (z == NONE || used_count[z] == PLACES)
+
 /* empty_source of compaction, and zs_migrate: each object into a zspage that takes objects. */
 inline empty_source()
 {
@@ -419,7 +422,7 @@ inline empty_source()
             od;
             if
             :: from == (source + 1) * PLACES -> break
-            :: from < (source + 1) * PLACES && (target == NONE || used_count[target] == PLACES) -> zspage_for_alloc(target)
+            :: from < (source + 1) * PLACES && HAS_NO_ROOM(target) -> zspage_for_alloc(target)
             :: else
             fi;
             if

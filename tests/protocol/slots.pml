@@ -1,33 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * slots.pml: the lock in a slot's word, the sleep of those that wait for it, and giving a page of
- * slots back: device/slot_table.c, with those parts of device/block.c that use it.
+ * slots back: device/slot_table.c, and device/block.c as far as it uses that.
  *
- * One page of SLOTS slots; a block's content is in its word, as that of a same-filled block is
- * (objects.pml has the others). THREADS threads do any of these at any time, and stop at any time:
+ * One page of SLOTS slots. What a block holds is in its word alone, as with same-filled blocks, but
+ * some of it, OBJECT, may only be looked at under the slot's lock. The threads, each of which does
+ * what it does again and again, and stops at any time:
  *
  *      here                     in the code
  *      ----------------------   ----------------------------------------------------------------
- *      read                     block_read: read_from_word, else under the slot's lock
- *      write                    store: slot_table_use, slot_lock, slot_unlock with the new word
- *      trim                     block_free, which publishes an empty slot
- *      discard                  slot_table_discard, of free_blocks and the maintenance thread
- *      move                     slot_lock_try, of a mover; it unlocks without a change
+ *      client    block_read     the same: read_from_word, else under the slot's lock
+ *                block_write    store: slot_table_use, slot_lock, slot_unlock with the new word
+ *                block_free     the same: publishes an empty slot
+ *      sweeper                  slot_table_discard, of free_blocks or the maintenance thread
+ *      mover                    slot_lock_try, of owner_try_lock; and it unlocks without a change
  *
- * The inlines have the names of the functions that they are the steps of. A step is what the code
- * does in one atomic operation or one system call; a load and the compare-exchange behind it are
- * one step, because an exchange that fails is tried again. The spins before a sleep are left out,
- * they are such tries too. Memory order isn't modelled: a step is seen by all at once.
+ * The inlines have the names of the functions whose steps they are. A step is one atomic operation
+ * or system call of the code, but where nothing is lost by it two are one:
+ *   - a load and the compare-exchange behind it, since an exchange that fails is tried again; and
+ *     the spins before a sleep, which are such tries, are left out
+ *   - setting the page's used bit and charging for it: charges only add up
+ *   - looking at the used bit and then at the word: if the bit is set, it is as if all began later
+ *   - looking for sleepers and waking them: who sleeps has added itself to `sleepers` before
+ * Memory order isn't modelled: a step is seen by all at once.
  *
- * Proved, for every interleaving:
+ * Proved, for every order of steps:
  *   - a read returns what the block held at some moment between its begin and its end
- *   - under its lock a slot holds what was last published
- *   - nobody sleeps for good: whoever is left when all others stop gets the lock and ends too
+ *   - who locks a slot finds what was last published
+ *   - nobody sleeps for good: whoever is left when all others have stopped gets the lock and stops
+ *   - as long as threads wait, one of them gets on (no cycle without progress)
  *   - no charge is taken back twice, and when all have stopped the page is charged once if it is
  *     resident, else not at all
  */
 #ifndef SLOTS
 #define SLOTS 2
+#endif
+#ifndef LOTS
+#define LOTS 1 /* parking lots: slot s has lot s % LOTS */
 #endif
 #ifndef CLIENTS
 #define CLIENTS 2
@@ -39,9 +48,6 @@
 #define MOVERS 0
 #endif
 #define THREADS (CLIENTS + SWEEPERS + MOVERS)
-#ifndef LOTS
-#define LOTS 1 /* parking lots: slot s sleeps in lot s % LOTS */
-#endif
 
 /* A word: its two low bits, and above them what the block holds. */
 #define LOCK       1
@@ -67,7 +73,7 @@ bool resident;   /* what the system has given to it */
  */
 bool sequence_changed[THREADS];
 bool asleep[THREADS];
-byte waits_in[THREADS] = NO_LOT; /* the lot that it has added itself to */
+byte waits_in[THREADS] = NO_LOT; /* the lot whose sleepers count it */
 
 /* What the proof remembers: what was last published, and what each reader may return. */
 byte published[SLOTS];
@@ -77,7 +83,7 @@ byte running = THREADS;
 
 hidden byte other; /* counts within one step */
 
-/* mark_used, and the charge for it: whoever was not the first takes his charge back. */
+/* mark_used, and the charge for it: who was not the first takes his charge back. */
 inline mark_used_and_charge()
 {
     d_step {
@@ -174,11 +180,10 @@ inline slot_lock(s)
     :: !taken -> wait_and_take(s)
     :: else
     fi;
-    taken = false
 #ifndef MISTAKE_LOCK_WITHOUT_RECHARGE
-    ;
-    recharge_if_discarded()
+    recharge_if_discarded();
 #endif
+    taken = false
 }
 
 inline wake_lot(lot)
@@ -257,9 +262,10 @@ inline lock_empty_page()
     if /* The look at all words before is but a hint. */
     :: words[0] == EMPTY && words[SLOTS - 1] == EMPTY ->
         do
-        :: d_step { locked < SLOTS && words[locked] == EMPTY ->
-                set_lock_bit(locked);
-                locked++
+        :: d_step {
+                locked < SLOTS && words[locked] == EMPTY ->
+                    set_lock_bit(locked);
+                    locked++
             }
         :: locked == SLOTS ->
             taken = true;
@@ -459,7 +465,7 @@ active [CLIENTS] proctype client()
 progress:
     do
     :: if
-#ifndef ONLY_WRITES
+#ifndef ONLY_WRITES /* more threads, then */
         :: block_read()
 #endif
         :: block_write()
@@ -474,7 +480,6 @@ progress:
     stop()
 }
 
-/* Whoever gives pages back: a trim that has freed blocks, or the maintenance thread. */
 active [SWEEPERS] proctype sweeper()
 {
     LOCALS;
