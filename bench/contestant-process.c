@@ -52,7 +52,8 @@ static struct contestant *codec_open(uint64_t blocks, const struct algorithm *al
 static struct codec_context *own_context(const struct codec_store *store)
 {
     if (codec_context == NULL &&
-        store->algorithm->codec->context_create(store->algorithm->level, &codec_context) != 0)
+        store->algorithm->codec->context_create(
+            &(struct codec_parameters){.level = store->algorithm->level}, &codec_context) != 0)
         abort();
     return codec_context;
 }

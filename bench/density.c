@@ -47,7 +47,8 @@ static void measure(const unsigned char *pages, uint64_t count, const struct cod
 {
     struct codec_context *context;
     unsigned char target[2 * BLOCK_SIZE_BYTES];
-    expect(codec->name, codec->context_create(codec->level_default, &context));
+    expect(codec->name, codec->context_create(
+                            &(struct codec_parameters){.level = codec->level_default}, &context));
     lengths->blocks = count;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t pattern;

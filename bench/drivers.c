@@ -210,7 +210,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: drivers FILE [MEGABYTES]\n");
         return EXIT_FAILURE;
     }
-    if (codec->context_create(codec->level_default, &lz4) != 0)
+    if (codec->context_create(&(struct codec_parameters){.level = codec->level_default}, &lz4) != 0)
         fail("lz4", ENOMEM);
     struct blocks blocks =
         compress_file(argv[1], argc > 2 ? strtoull(argv[2], NULL, 10) : 256, lz4, codec);

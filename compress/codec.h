@@ -2,9 +2,10 @@
 /*
  * codec.h: one compression algorithm behind four functions.
  *
- *      codec_find("lz4") ──▶ struct codec (const, static) ──create(level)──▶ struct codec_context
- *                                 │                                               │
- *                                 └── compress / decompress ──────────────────────┘
+ *      codec_find("lz4") ──▶ struct codec (const, static) ──create──▶ struct codec_context
+ *                                 │                             ▲           │
+ *                                 │         level, dictionary ──┘           │
+ *                                 └── compress / decompress ────────────────┘
  *
  * A codec turns exactly one block (BLOCK_SIZE_BYTES) into a shorter run of bytes and back. What it
  * writes carries no magic number, length or checksum: the slot knows the length, and the length is
@@ -12,7 +13,8 @@
  * target they were given, whatever the source holds.
  *
  * A context belongs to one thread at a time (streams.h lends them out). Contexts of one codec are
- * independent of each other.
+ * independent of each other. What a dictionary needs of tables is made once (struct
+ * codec_dictionary), never changes, and is shared by all contexts that use it.
  */
 #ifndef UZRAM_COMPRESS_CODEC_H
 #define UZRAM_COMPRESS_CODEC_H
@@ -26,22 +28,49 @@
 /* A result that fits, but leaves less of the capacity than this, may be refused: zstd needs it. */
 #define CODEC_SPARE_BYTES 16
 
-/* Each codec defines it for itself; nobody else looks inside. */
+/* Each codec defines these for itself; nobody else looks inside. */
 struct codec_context;
+struct codec_dictionary;
+
+/* What a context is made for. */
+struct codec_parameters {
+    int level;
+    const struct codec_dictionary *dictionary; /* of the same codec and level; NULL: none */
+    bool only_decompresses;                    /* compress is never called: takes less memory */
+};
 
 struct codec {
     const char *name;       /* as in zram's comp_algorithm: "lz4", "lz4hc", "zstd" */
     const char *level_help; /* what the level means, for a user who gave a wrong one */
     int level_min, level_max, level_default;
 
-    /* False: decompress works with a NULL context, and so needs no stream. */
+    /* False: decompress without a dictionary works with a NULL context, so needs no stream. */
     bool decompress_needs_context;
+
+    /* The longest dictionary that is taken. */
+    size_t dictionary_bytes_max;
+
+    /*
+     * Makes the tables for a dictionary, any bytes that blocks are likely to contain. The bytes are
+     * copied. Returns 0, -EINVAL (level; no bytes or more than dictionary_bytes_max; bytes that
+     * look like a dictionary of the codec's own format and are none) or -ENOMEM.
+     */
+    int (*dictionary_create)(int level, const void *bytes, size_t count,
+                             struct codec_dictionary **dictionary) must_use;
+
+    /* Frees it; no context may use it any more. NULL is allowed. */
+    void (*dictionary_destroy)(struct codec_dictionary *dictionary);
+
+    /* Bytes that a dictionary holds, for the memory account. */
+    size_t (*dictionary_bytes)(const struct codec_dictionary *dictionary);
 
     /*
      * Makes a context with all memory that compress and decompress will ever use: neither
-     * allocates afterwards. Returns 0, -EINVAL (level out of range) or -ENOMEM.
+     * allocates afterwards. Returns 0, -EINVAL (level out of range) or -ENOMEM. The dictionary must
+     * outlive the context.
      */
-    int (*context_create)(int level, struct codec_context **context) must_use;
+    int (*context_create)(const struct codec_parameters *parameters,
+                          struct codec_context **context) must_use;
 
     /* Frees a context; NULL is allowed. */
     void (*context_destroy)(struct codec_context *context);

@@ -11,8 +11,14 @@ extern const struct codec codec_lz4;
 extern const struct codec codec_lz4hc;
 extern const struct codec codec_zstd;
 
-/* decompress of codec_lz4, and of codec_lz4hc, which writes the same format. */
-int lz4_block_decompress(struct codec_context *context, const void *source, size_t source_bytes,
-                         void *target) must_use;
+/* LZ4's format can't point further back than this, nor can its tables. */
+#define LZ4_DICTIONARY_BYTES_MAX ((size_t)65536)
+
+/*
+ * decompress of codec_lz4 and codec_lz4hc, which write the same format, for a block that was
+ * compressed as if these bytes were before it (NULL, 0: none).
+ */
+int lz4_decompress_after(const char *before, size_t before_bytes, const void *source,
+                         size_t source_bytes, void *target) must_use;
 
 #endif

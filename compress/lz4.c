@@ -14,11 +14,15 @@
  * so clearing costs nothing measurable, and a stream's 32-bit positions cost more than it. A
  * capacity below LZ4's worst case, with which LZ4 checks its output as it goes, is as fast as one
  * above it (7.03), and ends early on blocks that don't fit.
+ *
+ * With a dictionary the table starts as the dictionary has filled it: its 16 KiB are copied instead
+ * of cleared, and the block goes through the stream functions, which know what is before it.
  */
 #include "compress/codecs.h"
 
 #include <errno.h>
 #include <lz4.h>
+#include <string.h>
 
 #include "common/memory.h"
 
@@ -28,26 +32,67 @@
 /* No block's compressed length is greater, so more capacity than this is of no use. */
 #define LENGTH_MAX LZ4_COMPRESSBOUND(BLOCK_SIZE_BYTES)
 
+struct codec_dictionary {
+    LZ4_stream_t loaded; /* what LZ4_loadDict makes of the bytes; points to them */
+    size_t count;
+    char bytes[];
+};
+
 struct codec_context {
     int acceleration;
+    size_t bytes; /* of the whole allocation */
+    const struct codec_dictionary *dictionary;
     cache_aligned unsigned char state[]; /* LZ4_sizeofState() bytes; LZ4 wants 8-byte alignment */
 };
 
-static size_t lz4_context_bytes(const struct codec_context *context)
+static int lz4_dictionary_create(int level, const void *bytes, size_t count,
+                                 struct codec_dictionary **dictionary)
 {
-    (void)context;
-    return sizeof(struct codec_context) + (size_t)LZ4_sizeofState();
-}
-
-static int lz4_context_create(int level, struct codec_context **context)
-{
-    *context = NULL;
-    if (!codec_has_level(&codec_lz4, level))
+    *dictionary = NULL;
+    if (!codec_has_level(&codec_lz4, level) || count == 0 ||
+        count > LZ4_DICTIONARY_BYTES_MAX)
         return -EINVAL;
-    struct codec_context *created = memory_zalloc(lz4_context_bytes(NULL));
+    struct codec_dictionary *created = memory_zalloc(sizeof *created + count);
     if (created == NULL)
         return -ENOMEM;
-    created->acceleration = level;
+    created->count = count;
+    memcpy(created->bytes, bytes, count);
+    (void)LZ4_initStream(&created->loaded, sizeof created->loaded);
+    (void)LZ4_loadDict(&created->loaded, created->bytes, (int)count);
+    *dictionary = created;
+    return 0;
+}
+
+static void lz4_dictionary_destroy(struct codec_dictionary *dictionary)
+{
+    memory_free(dictionary);
+}
+
+static size_t lz4_dictionary_bytes(const struct codec_dictionary *dictionary)
+{
+    return sizeof *dictionary + dictionary->count;
+}
+
+static size_t lz4_context_bytes(const struct codec_context *context)
+{
+    return context->bytes;
+}
+
+static int lz4_context_create(const struct codec_parameters *parameters,
+                              struct codec_context **context)
+{
+    *context = NULL;
+    if (!codec_has_level(&codec_lz4, parameters->level))
+        return -EINVAL;
+    size_t bytes = sizeof(struct codec_context);
+    if (!parameters->only_decompresses)
+        bytes += (size_t)LZ4_sizeofState();
+    struct codec_context *created = memory_zalloc(bytes);
+    if (created == NULL)
+        return -ENOMEM;
+    created->acceleration = parameters->level;
+    created->bytes = bytes;
+    created->dictionary = parameters->dictionary;
     *context = created;
     return 0;
 }
@@ -63,20 +108,36 @@ static int lz4_compress(struct codec_context *context, const void *source, void 
     int capacity =
         target_capacity_bytes < LENGTH_MAX ? (int)target_capacity_bytes : (int)LENGTH_MAX;
     /* Given a state and a block, LZ4 fails (returns 0) for want of capacity only. */
-    int length = LZ4_compress_fast_extState(context->state, source, target, BLOCK_SIZE_BYTES,
+    int length;
+    if (context->dictionary == NULL) {
+        length = LZ4_compress_fast_extState(context->state, source, target, BLOCK_SIZE_BYTES,
                                             capacity, context->acceleration);
+    } else {
+        memcpy(context->state, &context->dictionary->loaded, sizeof context->dictionary->loaded);
+        length = LZ4_compress_fast_continue((LZ4_stream_t *)(void *)context->state, source, target,
+                                            BLOCK_SIZE_BYTES, capacity, context->acceleration);
+    }
     return length > 0 ? length : -ENOSPC;
 }
 
-int lz4_block_decompress(struct codec_context *context, const void *source, size_t source_bytes,
-                         void *target)
+int lz4_decompress_after(const char *before, size_t before_bytes, const void *source,
+                         size_t source_bytes, void *target)
 {
-    (void)context;
     if (source_bytes > LENGTH_MAX)
         return -EIO;
     /* Fails unless the source ends where the block's last sequence does. */
-    int length = LZ4_decompress_safe(source, target, (int)source_bytes, BLOCK_SIZE_BYTES);
+    int length = LZ4_decompress_safe_usingDict(source, target, (int)source_bytes, BLOCK_SIZE_BYTES,
+                                               before, (int)before_bytes);
     return length == BLOCK_SIZE_BYTES ? 0 : -EIO;
+}
+
+static int lz4_decompress(struct codec_context *context, const void *source, size_t source_bytes,
+                          void *target)
+{
+    if (context != NULL && context->dictionary != NULL)
+        return lz4_decompress_after(context->dictionary->bytes, context->dictionary->count, source,
+                                    source_bytes, target);
+    return lz4_decompress_after(NULL, 0, source, source_bytes, target);
 }
 
 const struct codec codec_lz4 = {
@@ -86,9 +147,13 @@ const struct codec codec_lz4 = {
     .level_max = ACCELERATION_MAX,
     .level_default = 1,
     .decompress_needs_context = false,
+    .dictionary_bytes_max = LZ4_DICTIONARY_BYTES_MAX,
+    .dictionary_create = lz4_dictionary_create,
+    .dictionary_destroy = lz4_dictionary_destroy,
+    .dictionary_bytes = lz4_dictionary_bytes,
     .context_create = lz4_context_create,
     .context_destroy = lz4_context_destroy,
     .compress = lz4_compress,
-    .decompress = lz4_block_decompress,
+    .decompress = lz4_decompress,
     .context_bytes = lz4_context_bytes,
 };

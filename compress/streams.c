@@ -18,11 +18,14 @@
  * ends because `returns` changes, whether that happens before it begins or after.
  *
  * A sleeper that wakes may find that a third thread was faster; it then looks and sleeps again, and
- * the third thread's return will wake it.
+ * the third thread's return will wake it. While the streams' algorithms are being changed, a return
+ * wakes all sleepers: the changer waits for each stream in turn, and only that one will do for it.
+ * It says so (is_changing) before it becomes a sleeper, so whoever sees it asleep sees that, too.
  */
 #include "compress/streams.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -36,12 +39,12 @@
 /* No system has more CPUs. Bounds the memory that a mistaken count asks for. */
 #define STREAM_COUNT_MAX 65536
 
-/* A stream's lock word, and beside it what its holder reads first: one cache line. */
+/* A stream's lock word, and beside it what its holder reads first: in one cache line. */
 struct place {
     cache_aligned _Atomic uint32_t lent;
     struct stream stream;
 };
-static_assert(sizeof(struct place) == 64,
+static_assert(sizeof(struct place) % 64 == 0,
               "a lock word's cache line holds nothing of another stream");
 
 struct streams {
@@ -49,6 +52,7 @@ struct streams {
     const struct codec *codec[ALGORITHM_COUNT_MAX];
     cache_aligned _Atomic uint32_t sleepers; /* borrowers that found all streams lent */
     _Atomic uint32_t returns;                /* returns that saw a sleeper; sleepers wait for it */
+    _Atomic bool is_changing;                /* a sleeper waits for one certain stream */
     struct place place[];
 };
 
@@ -62,6 +66,16 @@ static size_t cpus_available(void)
     return online > 0 ? (size_t)online : 1;
 }
 
+static int context_create(const struct algorithm *algorithm, struct codec_context **context)
+{
+    struct codec_parameters parameters = {
+        .level = algorithm->level,
+        .dictionary = algorithm->dictionary,
+        .only_decompresses = algorithm->only_decompresses,
+    };
+    return algorithm->codec->context_create(&parameters, context);
+}
+
 static int stream_init(struct stream *stream, const struct algorithm *algorithms)
 {
     unsigned char *buffers = memory_zalloc(SCRATCH_BYTES + BLOCK_SIZE_BYTES);
@@ -73,7 +87,7 @@ static int stream_init(struct stream *stream, const struct algorithm *algorithms
     for (size_t i = 0; i < ALGORITHM_COUNT_MAX; i++) {
         if (algorithms[i].codec == NULL)
             continue;
-        int error = algorithms[i].codec->context_create(algorithms[i].level, &stream->context[i]);
+        int error = context_create(&algorithms[i], &stream->context[i]);
         if (error != 0)
             return error;
     }
@@ -149,7 +163,8 @@ static struct place *take_any(struct streams *streams)
     return NULL;
 }
 
-static struct place *sleep_and_take(struct streams *streams)
+/* Waits for any stream, or for the one in `wanted`. */
+static struct place *sleep_and_take(struct streams *streams, struct place *wanted)
 {
     struct place *place;
     step("streams: all found lent");
@@ -158,7 +173,7 @@ static struct place *sleep_and_take(struct streams *streams)
     for (;;) {
         /* acquire: pairs with stream_return's count; who sees a return sees the stream free. */
         uint32_t seen = atomic_load_explicit(&streams->returns, memory_order_acquire);
-        place = take_any(streams);
+        place = wanted == NULL ? take_any(streams) : place_take_try(wanted) ? wanted : NULL;
         if (place != NULL)
             break;
         step("streams: about to sleep");
@@ -174,15 +189,13 @@ struct stream *stream_borrow(struct streams *streams)
     lock_rank_waited(LOCK_RANK_STREAM);
     struct place *place = take_any(streams);
     if (unlikely(place == NULL))
-        place = sleep_and_take(streams);
+        place = sleep_and_take(streams, NULL);
     lock_rank_taken(LOCK_RANK_STREAM);
     return &place->stream;
 }
 
-void stream_return(struct streams *streams, struct stream *stream)
+static void place_return(struct streams *streams, struct place *place)
 {
-    struct place *place = container_of(stream, struct place, stream);
-    lock_rank_released(LOCK_RANK_STREAM);
     /* seq_cst: (C) above; it releases the context to the next borrower, too. */
     uint32_t was_lent = atomic_exchange_explicit(&place->lent, 0, memory_order_seq_cst);
     checked(was_lent == 1);
@@ -190,8 +203,64 @@ void stream_return(struct streams *streams, struct stream *stream)
     if (unlikely(atomic_load_explicit(&streams->sleepers, memory_order_seq_cst) > 0)) {
         /* release: pairs with the acquire in sleep_and_take. */
         atomic_fetch_add_explicit(&streams->returns, 1, memory_order_release);
-        futex_wake(&streams->returns, 1);
+        bool wake_all = atomic_load_explicit(&streams->is_changing, memory_order_seq_cst);
+        futex_wake(&streams->returns, wake_all ? INT_MAX : 1);
     }
+}
+
+void stream_return(struct streams *streams, struct stream *stream)
+{
+    lock_rank_released(LOCK_RANK_STREAM);
+    place_return(streams, container_of(stream, struct place, stream));
+}
+
+static void hold_all(struct streams *streams)
+{
+    lock_rank_waited(LOCK_RANK_STREAM);
+    /* seq_cst: before (A), which says that this thread sleeps. */
+    atomic_store_explicit(&streams->is_changing, true, memory_order_seq_cst);
+    for (size_t i = 0; i < streams->count; i++) {
+        if (!place_take_try(&streams->place[i]))
+            (void)sleep_and_take(streams, &streams->place[i]);
+    }
+    atomic_store_explicit(&streams->is_changing, false, memory_order_relaxed);
+}
+
+int streams_change(struct streams *streams, unsigned index, const struct algorithm *algorithm,
+                   void (*changed)(void *context), void *context)
+{
+    struct codec_context **contexts =
+        memory_zalloc(streams->count * sizeof(struct codec_context *));
+    if (contexts == NULL)
+        return -ENOMEM;
+    int error = 0;
+    size_t made = 0;
+    while (algorithm->codec != NULL && made < streams->count && error == 0) {
+        error = context_create(algorithm, &contexts[made]);
+        made += error == 0;
+    }
+    if (error == 0) {
+        hold_all(streams);
+        /* What was there goes out in the same array, to be freed with nothing held. */
+        const struct codec *old_codec = streams->codec[index];
+        for (size_t i = 0; i < streams->count; i++) {
+            struct codec_context *old = streams->place[i].stream.context[index];
+            streams->place[i].stream.context[index] = contexts[i];
+            contexts[i] = old;
+        }
+        streams->codec[index] = algorithm->codec;
+        if (changed != NULL)
+            changed(context);
+        for (size_t i = 0; i < streams->count; i++)
+            place_return(streams, &streams->place[i]);
+        for (size_t i = 0; i < streams->count && old_codec != NULL; i++)
+            old_codec->context_destroy(contexts[i]);
+    } else {
+        while (made-- > 0)
+            algorithm->codec->context_destroy(contexts[made]);
+    }
+    memory_free(contexts);
+    return error;
 }
 
 size_t streams_count(const struct streams *streams)

@@ -22,20 +22,31 @@
 #include "common/units.h"
 #include "compress/codec.h"
 
-/* zram's primary algorithm and its three recompression algorithms. */
-#define ALGORITHM_COUNT_MAX 4
+/*
+ * What blocks are written with, what they are recompressed with, and what is left of such after a
+ * change until no block needs it.
+ */
+#define ALGORITHM_COUNT_MAX 8
 
 /* One configured algorithm; its index in the array is what a slot stores. codec NULL: unused. */
 struct algorithm {
     const struct codec *codec;
     int level;
+    const struct codec_dictionary *dictionary; /* of the codec and level, or NULL */
+    bool only_decompresses;                    /* these streams never compress with it */
 };
+
+/* True if a block can be restored with a NULL context, and so without a stream. */
+static inline bool algorithm_decompresses_alone(const struct algorithm *algorithm)
+{
+    return !algorithm->codec->decompress_needs_context && algorithm->dictionary == NULL;
+}
 
 /* What a borrower holds, its own until it is returned. */
 struct stream {
-    struct codec_context *context[ALGORITHM_COUNT_MAX]; /* NULL where the algorithm is unused */
     unsigned char *scratch; /* 2 * BLOCK_SIZE_BYTES, 64-byte aligned: a compressed result */
     unsigned char *block;   /* BLOCK_SIZE_BYTES, 64-byte aligned: a block being edited */
+    struct codec_context *context[ALGORITHM_COUNT_MAX]; /* NULL where the algorithm is unused */
 };
 
 struct streams;
@@ -56,6 +67,16 @@ struct stream *stream_borrow(struct streams *streams) must_use;
 
 /* Gives it back and wakes one sleeper, if there is one. */
 void stream_return(struct streams *streams, struct stream *stream);
+
+/*
+ * Changes algorithm `index` of all streams; codec NULL: to none. The new contexts are made first,
+ * then all streams are waited for and held at once, and `changed` (or NULL) is called: no thread
+ * has a stream then, and whoever borrows one from then on sees what it has done. One change at a
+ * time; the caller holds no stream and no slot. Returns 0, -EINVAL (level), or -ENOMEM with nothing
+ * changed.
+ */
+int streams_change(struct streams *streams, unsigned index, const struct algorithm *algorithm,
+                   void (*changed)(void *context), void *context) must_use;
 
 size_t streams_count(const struct streams *streams);
 

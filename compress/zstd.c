@@ -10,12 +10,18 @@
  * 1, 270 KiB at 22; sized by level alone it would be 570 KiB to 650 MiB):
  *
  *      struct codec_context │ compressor's workspace │ decompressor's workspace (94 KiB)
+ *
+ * A dictionary's tables are made once, for both directions, "static" too: libzstd 1.5.4 crashes if
+ * memory is refused while it makes others. A block is so short that the library always uses the
+ * compressor's tables where they are, rather than copying them ("attaches" them).
  */
 #define ZSTD_STATIC_LINKING_ONLY /* for the names of experimental parameters; all are exported */
 
 #include "compress/codecs.h"
 
 #include <errno.h>
+#include <string.h>
+#include <zdict.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -35,11 +41,21 @@
 #define BLOCK_HEADER_BYTES       3
 #define BLOCK_TYPE_REPEATED_BYTE 1
 
+/* A context's size depends on it; more is no gain for blocks of 4 KiB. */
+#define DICTIONARY_BYTES_MAX ((size_t)1 << 20)
+
 /* zstd wants 8; a cache line keeps the two workspaces apart. */
 #define WORKSPACE_ALIGNMENT 64u
 
+struct codec_dictionary {
+    const ZSTD_CDict *to_compress;
+    const ZSTD_DDict *to_decompress;
+    size_t bytes; /* of the whole allocation */
+    cache_aligned unsigned char tables[];
+};
+
 struct codec_context {
-    ZSTD_CCtx *compressor;
+    ZSTD_CCtx *compressor; /* NULL: only decompresses */
     ZSTD_DCtx *decompressor;
     size_t bytes; /* of the whole allocation */
     cache_aligned unsigned char workspaces[];
@@ -50,8 +66,59 @@ static size_t aligned(size_t bytes)
     return (bytes + WORKSPACE_ALIGNMENT - 1) / WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
 }
 
-/* Refused only by a library that does not know the parameter: a different, older zstd. */
-static int set_parameters(struct codec_context *context, int level)
+static void zstd_dictionary_destroy(struct codec_dictionary *dictionary)
+{
+    memory_free(dictionary);
+}
+
+/* Whether the bytes claim to be a dictionary in zstd's own format, but the library can't read it.
+ */
+static bool is_broken_dictionary(const void *bytes, size_t count)
+{
+    uint32_t magic = 0;
+    if (count >= sizeof magic)
+        memcpy(&magic, bytes, sizeof magic);
+    return magic == ZSTD_MAGIC_DICTIONARY && ZSTD_isError(ZDICT_getDictHeaderSize(bytes, count));
+}
+
+static int zstd_dictionary_create(int level, const void *bytes, size_t count,
+                                  struct codec_dictionary **dictionary)
+{
+    *dictionary = NULL;
+    if (!codec_has_level(&codec_zstd, level) || count == 0 || count > DICTIONARY_BYTES_MAX ||
+        is_broken_dictionary(bytes, count))
+        return -EINVAL;
+
+    ZSTD_compressionParameters parameters = ZSTD_getCParams(level, BLOCK_SIZE_BYTES, count);
+    size_t to_compress =
+        aligned(ZSTD_estimateCDictSize_advanced(count, parameters, ZSTD_dlm_byCopy));
+    size_t to_decompress = aligned(ZSTD_estimateDDictSize(count, ZSTD_dlm_byCopy));
+    struct codec_dictionary *created = memory_zalloc(sizeof *created + to_compress + to_decompress);
+    if (created == NULL)
+        return -ENOMEM;
+    created->bytes = sizeof *created + to_compress + to_decompress;
+    created->to_compress = ZSTD_initStaticCDict(created->tables, to_compress, bytes, count,
+                                                ZSTD_dlm_byCopy, ZSTD_dct_auto, parameters);
+    created->to_decompress = ZSTD_initStaticDDict(created->tables + to_compress, to_decompress,
+                                                  bytes, count, ZSTD_dlm_byCopy, ZSTD_dct_auto);
+    if (created->to_compress == NULL || created->to_decompress == NULL) {
+        memory_free(created);
+        return -EINVAL;
+    }
+    *dictionary = created;
+    return 0;
+}
+
+static size_t zstd_dictionary_bytes(const struct codec_dictionary *dictionary)
+{
+    return dictionary->bytes;
+}
+
+/*
+ * Refused only by a library that does not know the parameter: a different, older zstd. The level is
+ * for blocks without a dictionary; with one, its tables have it.
+ */
+static int set_compressor(struct codec_context *context, const struct codec_parameters *parameters)
 {
     static const struct {
         ZSTD_cParameter name;
@@ -67,22 +134,52 @@ static int set_parameters(struct codec_context *context, int level)
                 ZSTD_CCtx_setParameter(context->compressor, frame[i].name, frame[i].value)))
             return -EINVAL;
     }
-    if (ZSTD_isError(ZSTD_CCtx_setParameter(context->compressor, ZSTD_c_compressionLevel, level)) ||
-        ZSTD_isError(
-            ZSTD_DCtx_setParameter(context->decompressor, ZSTD_d_format, ZSTD_f_zstd1_magicless)))
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(context->compressor, ZSTD_c_compressionLevel,
+                                            parameters->level)))
+        return -EINVAL;
+    const struct codec_dictionary *dictionary = parameters->dictionary;
+    if (dictionary != NULL &&
+        ZSTD_isError(ZSTD_CCtx_refCDict(context->compressor, dictionary->to_compress)))
         return -EINVAL;
     return 0;
 }
 
-static int zstd_context_create(int level, struct codec_context **context)
+static int set_decompressor(struct codec_context *context,
+                            const struct codec_dictionary *dictionary)
+{
+    if (ZSTD_isError(
+            ZSTD_DCtx_setParameter(context->decompressor, ZSTD_d_format, ZSTD_f_zstd1_magicless)))
+        return -EINVAL;
+    if (dictionary != NULL &&
+        ZSTD_isError(ZSTD_DCtx_refDDict(context->decompressor, dictionary->to_decompress)))
+        return -EINVAL;
+    return 0;
+}
+
+static size_t compressor_bytes_of(const struct codec_parameters *parameters)
+{
+    if (parameters->only_decompresses)
+        return 0;
+    /* What ZSTD_compress2 derives from the level, too, when it is handed one block. */
+    ZSTD_compressionParameters derived = ZSTD_getCParams(parameters->level, BLOCK_SIZE_BYTES, 0);
+    size_t bytes = ZSTD_estimateCCtxSize_usingCParams(derived);
+    if (parameters->dictionary != NULL) {
+        /* Those that the dictionary's tables were made with: the greater of the two will do. */
+        derived = ZSTD_getCParams(parameters->level, BLOCK_SIZE_BYTES, DICTIONARY_BYTES_MAX);
+        size_t with_dictionary = ZSTD_estimateCCtxSize_usingCParams(derived);
+        bytes = with_dictionary > bytes ? with_dictionary : bytes;
+    }
+    return aligned(bytes);
+}
+
+static int zstd_context_create(const struct codec_parameters *parameters,
+                               struct codec_context **context)
 {
     *context = NULL;
-    if (!codec_has_level(&codec_zstd, level))
+    if (!codec_has_level(&codec_zstd, parameters->level))
         return -EINVAL;
 
-    /* What ZSTD_compress2 derives from the level, too, when it is handed one block. */
-    ZSTD_compressionParameters parameters = ZSTD_getCParams(level, BLOCK_SIZE_BYTES, 0);
-    size_t compressor_bytes = aligned(ZSTD_estimateCCtxSize_usingCParams(parameters));
+    size_t compressor_bytes = compressor_bytes_of(parameters);
     size_t decompressor_bytes = aligned(ZSTD_estimateDCtxSize());
     size_t bytes = sizeof(struct codec_context) + compressor_bytes + decompressor_bytes;
 
@@ -90,10 +187,13 @@ static int zstd_context_create(int level, struct codec_context **context)
     if (created == NULL)
         return -ENOMEM;
     created->bytes = bytes;
-    created->compressor = ZSTD_initStaticCCtx(created->workspaces, compressor_bytes);
+    if (!parameters->only_decompresses)
+        created->compressor = ZSTD_initStaticCCtx(created->workspaces, compressor_bytes);
     created->decompressor =
         ZSTD_initStaticDCtx(created->workspaces + compressor_bytes, decompressor_bytes);
-    int error = set_parameters(created, level);
+    int error = set_decompressor(created, parameters->dictionary);
+    if (error == 0 && !parameters->only_decompresses)
+        error = set_compressor(created, parameters);
     if (error != 0) {
         memory_free(created);
         return error;
@@ -167,6 +267,10 @@ const struct codec codec_zstd = {
     .level_max = LEVEL_MAX,
     .level_default = ZSTD_CLEVEL_DEFAULT,
     .decompress_needs_context = true,
+    .dictionary_bytes_max = DICTIONARY_BYTES_MAX,
+    .dictionary_create = zstd_dictionary_create,
+    .dictionary_destroy = zstd_dictionary_destroy,
+    .dictionary_bytes = zstd_dictionary_bytes,
     .context_create = zstd_context_create,
     .context_destroy = zstd_context_destroy,
     .compress = zstd_compress,

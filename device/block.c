@@ -13,8 +13,9 @@
  *              │
  *           free the old object, return the stream
  *
- *   read    borrow a stream if a codec needs one, lock the slot, decompress from the object
- * straight into the caller's buffer, unlock. Empty and same-filled blocks are read from the word.
+ *   read    borrow a stream if the block's codec needs one, lock the slot, decompress from the
+ * object straight into the caller's buffer, unlock. Empty and same-filled blocks are read from the
+ * word.
  *
  * Whatever fails, fails before the slot is published: the old block is still there. A writer that
  * meets the memory limit gives up its stream and slot, lets device_reclaim look for memory once,
@@ -35,6 +36,7 @@ struct content {
     uint64_t pattern;  /* of same-filled kinds */
     const void *bytes; /* of kinds with an object */
     size_t length;
+    unsigned algorithm; /* of OBJECT: the entry that compressed it */
 };
 
 /* Fills `count` bytes from `offset` on of a block that has no bytes in the pool. */
@@ -50,8 +52,7 @@ static bool is_in_slot(struct slot slot)
     return !slot_has_object(slot);
 }
 
-/* Restores the whole block whose slot is locked. stream may be NULL if no codec needs one. */
-static int load_locked(struct device *device, struct slot slot, struct stream *stream, void *buffer)
+int block_load(struct device *device, struct slot slot, struct stream *stream, void *buffer)
 {
     if (is_in_slot(slot)) {
         fill_from_slot(slot, buffer, 0, BLOCK_SIZE_BYTES);
@@ -69,8 +70,35 @@ static int load_locked(struct device *device, struct slot slot, struct stream *s
         return 0;
     }
     unsigned algorithm = slot_algorithm(slot);
-    return device->algorithms[algorithm].codec->decompress(
+    return device->algorithms.entry[algorithm].codec->decompress(
         stream != NULL ? stream->context[algorithm] : NULL, object, slot_length(slot), buffer);
+}
+
+static bool needs_stream(struct device *device, struct slot slot)
+{
+    /* relaxed: see entry_put in algorithms.c. */
+    uint32_t entries = atomic_load_explicit(&device->algorithms.needs_stream, memory_order_relaxed);
+    return unlikely(entries != 0) && slot_kind(slot) == SLOT_OBJECT &&
+           (entries >> slot_algorithm(slot) & 1) != 0;
+}
+
+/*
+ * Locks a block's slot and borrows a stream, if the block can't be restored without; NULL if it
+ * can. What the slot says before it is locked is only a guess, and a stream is borrowed first.
+ */
+static struct stream *lock_to_read(struct device *device, block_no block, struct slot *slot)
+{
+    struct stream *stream = NULL;
+    if (needs_stream(device, slot_peek(&device->slots, block)))
+        stream = stream_borrow(device->streams);
+    step("block: to be read, slot not locked");
+    *slot = slot_lock(&device->slots, block);
+    if (likely(stream != NULL || !needs_stream(device, *slot)))
+        return stream;
+    slot_unlock(&device->slots, block, *slot);
+    stream = stream_borrow(device->streams);
+    *slot = slot_lock(&device->slots, block);
+    return stream;
 }
 
 static int count_read(struct device *device, int error)
@@ -87,7 +115,7 @@ static bool read_from_word(struct device *device, block_no block, void *buffer, 
     struct slot slot = slot_empty();
     if (slot_table_is_used(&device->slots, block))
         slot = slot_peek(&device->slots, block);
-    if (!is_in_slot(slot) || slot.word & SLOT_IDLE_BIT)
+    if (!is_in_slot(slot))
         return false;
     fill_from_slot(slot, buffer, offset, count);
     return true;
@@ -98,10 +126,9 @@ int block_read(struct device *device, block_no block, void *buffer)
     if (read_from_word(device, block, buffer, 0, BLOCK_SIZE_BYTES))
         return count_read(device, 0);
 
-    struct stream *stream = device->read_needs_stream ? stream_borrow(device->streams) : NULL;
-    step("block: to be read, slot not locked");
-    struct slot slot = slot_lock(&device->slots, block);
-    int error = load_locked(device, slot, stream, buffer);
+    struct slot slot;
+    struct stream *stream = lock_to_read(device, block, &slot);
+    int error = block_load(device, slot, stream, buffer);
     step("block: read, slot still locked");
     slot_unlock(&device->slots, block, slot_accessed(slot));
     if (stream != NULL)
@@ -117,7 +144,7 @@ int block_read_part(struct device *device, block_no block, void *buffer, size_t 
 
     struct stream *stream = stream_borrow(device->streams);
     struct slot slot = slot_lock(&device->slots, block);
-    int error = load_locked(device, slot, stream, stream->block);
+    int error = block_load(device, slot, stream, stream->block);
     slot_unlock(&device->slots, block, slot_accessed(slot));
     if (error == 0)
         memcpy(buffer, stream->block + offset, count);
@@ -125,8 +152,7 @@ int block_read_part(struct device *device, block_no block, void *buffer, size_t 
     return count_read(device, error);
 }
 
-/* Gauges follow what was in the slot and what is in it now. */
-static void count_change(struct counter_shard *shard, struct slot old, struct slot new)
+void block_count_change(struct counter_shard *shard, struct slot old, struct slot new)
 {
     int64_t stored = (slot_kind(new) != SLOT_EMPTY) - (slot_kind(old) != SLOT_EMPTY);
     int64_t same = slot_is_same_filled(new) - slot_is_same_filled(old);
@@ -146,12 +172,15 @@ static void count_change(struct counter_shard *shard, struct slot old, struct sl
 static int prepare(struct device *device, struct stream *stream, const void *buffer,
                    struct content *content)
 {
-    const struct codec *codec = device->algorithms[0].codec;
-    int length = codec->compress(stream->context[0], buffer, stream->scratch,
+    unsigned algorithm = algorithms_entry_of_role(&device->algorithms, ROLE_WRITE);
+    const struct codec *codec = device->algorithms.entry[algorithm].codec;
+    int length = codec->compress(stream->context[algorithm], buffer, stream->scratch,
                                  device->zpool->object_max_bytes);
     if (length > 0) {
-        *content = (struct content){
-            .kind = SLOT_OBJECT, .bytes = stream->scratch, .length = (size_t)length};
+        *content = (struct content){.kind = SLOT_OBJECT,
+                                    .bytes = stream->scratch,
+                                    .length = (size_t)length,
+                                    .algorithm = algorithm};
         return 0;
     }
     if (length != -ENOSPC)
@@ -197,7 +226,7 @@ static int store_locked(struct device *device, block_no block, struct slot old,
             return error;
     }
     memcpy(zpool_address(device->zpool, object), content->bytes, content->length);
-    bool packed = slot_pack_object(content->kind, 0, content->length, object, new);
+    bool packed = slot_pack_object(content->kind, content->algorithm, content->length, object, new);
     checked(packed);
     (void)packed;
     return 0;
@@ -212,7 +241,7 @@ static void count_write(struct device *device, struct slot old, struct slot new)
     if (slot_has_object(old) && slot_has_object(new) &&
         slot_object(old).position == slot_object(new).position)
         counter_add(shard, COUNT_WRITES_IN_PLACE, 1);
-    count_change(shard, old, new);
+    block_count_change(shard, old, new);
 }
 
 /* Locks the slot, stores the content, publishes. */
@@ -256,18 +285,26 @@ static int write_once(struct device *device, block_no block, const void *buffer)
     return error;
 }
 
+static void count_failed_write(struct device *device, int error)
+{
+    struct counter_shard *shard = counters_shard(&device->counters);
+    counter_add(shard, COUNT_FAILED_WRITES, 1);
+    if (error == -ENOSPC)
+        counter_add(shard, COUNT_LIMIT_REFUSALS, 1);
+}
+
 int block_write(struct device *device, block_no block, const void *buffer)
 {
     int error = write_once(device, block, buffer);
     if (unlikely(error == -ENOSPC)) {
         step("block: memory refused");
         lock_acquire(&device->reclaim);
-        device_reclaim(device);
-        error = write_once(device, block, buffer);
+        for (unsigned i = 1; error == -ENOSPC && device_reclaim(device, i); i++)
+            error = write_once(device, block, buffer);
         lock_release(&device->reclaim);
     }
     if (unlikely(error != 0))
-        counter_add(counters_shard(&device->counters), COUNT_FAILED_WRITES, 1);
+        count_failed_write(device, error);
     return error;
 }
 
@@ -279,7 +316,7 @@ static int edit_locked(struct device *device, block_no block, struct slot old,
     struct content content;
     uint64_t pattern;
 
-    int error = load_locked(device, old, stream, stream->block);
+    int error = block_load(device, old, stream, stream->block);
     if (error != 0)
         return error;
     if (buffer != NULL)
@@ -326,12 +363,12 @@ int block_write_part(struct device *device, block_no block, const void *buffer, 
     if (unlikely(error == -ENOSPC)) {
         step("block: memory refused");
         lock_acquire(&device->reclaim);
-        device_reclaim(device);
-        error = edit_once(device, block, buffer, offset, count);
+        for (unsigned i = 1; error == -ENOSPC && device_reclaim(device, i); i++)
+            error = edit_once(device, block, buffer, offset, count);
         lock_release(&device->reclaim);
     }
     if (unlikely(error != 0))
-        counter_add(counters_shard(&device->counters), COUNT_FAILED_WRITES, 1);
+        count_failed_write(device, error);
     return error;
 }
 
@@ -350,7 +387,7 @@ bool block_free(struct device *device, block_no block)
         return false;
     struct counter_shard *shard = counters_shard(&device->counters);
     counter_add(shard, COUNT_NOTIFY_FREE, 1);
-    count_change(shard, old, slot_empty());
+    block_count_change(shard, old, slot_empty());
     return true;
 }
 

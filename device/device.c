@@ -22,6 +22,10 @@
  */
 #define FLOOR_PAGES 6
 
+/* How often a writer at the limit looks for memory before it is refused. */
+#define RECLAIM_ATTEMPTS 4
+
+static_assert(DEVICE_PRIORITY_COUNT == ROLE_COUNT, "a priority is a role");
 static_assert(DEVICE_ZSPAGE_PAGES_MAX == ZSPAGE_PAGES_MAX, "what the pool takes, callers may give");
 
 void device_config_init(struct device_config *config)
@@ -70,7 +74,10 @@ static int create_parts(struct device *device, const struct device_config *confi
     error = zpool_create(driver, &zpool_config, &device->zpool);
     if (error != 0)
         return error;
-    return streams_create(device->algorithms, 0, &device->streams);
+    error = streams_create(device->algorithms.entry, 0, &device->streams);
+    if (error != 0)
+        return error;
+    return streams_create(device->algorithms.entry, 1, &device->background);
 }
 
 int device_create(const struct device_config *config, struct device **result)
@@ -89,8 +96,7 @@ int device_create(const struct device_config *config, struct device **result)
         return -ENOMEM;
     device->size_bytes = config->size_bytes;
     device->block_count = (config->size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
-    device->algorithms[0] = config->algorithm;
-    device->read_needs_stream = config->algorithm.codec->decompress_needs_context;
+    algorithms_init(&device->algorithms, &config->algorithm);
     budget_init(&device->budget, limit != 0 ? limit / PAGE_SIZE_BYTES : UINT64_MAX);
     lock_init(&device->reclaim, LOCK_RANK_ADMIN);
     maintenance_init(&device->maintenance);
@@ -121,6 +127,8 @@ void device_destroy(struct device *device)
         return;
     maintenance_stop(device);
     streams_destroy(device->streams);
+    streams_destroy(device->background);
+    algorithms_fini(&device->algorithms);
     zpool_destroy(device->zpool);
     pages_destroy(device->pages);
     slot_table_fini(&device->slots);
@@ -149,12 +157,68 @@ uint64_t device_compact(struct device *device)
     return pages;
 }
 
-void device_reclaim(struct device *device)
+bool device_reclaim(struct device *device, unsigned attempt)
 {
     struct zpool_quota quota = {.objects = UINT64_MAX};
+    struct counter_shard *shard = counters_shard(&device->counters);
+    if (attempt > RECLAIM_ATTEMPTS)
+        return false;
+    if (attempt > 1) {
+        if (recompress_for_room(device) == 0)
+            return false;
+        counter_add(shard, COUNT_LIMIT_RECOMPRESSIONS, 1);
+    } else {
+        counter_add(shard, COUNT_LIMIT_RECLAIMS, 1);
+    }
     zpool_compact(device->zpool, &quota);
     zpool_settle(device->zpool, &quota);
     pages_trim(device->pages, 0, UINT64_MAX);
+    return true;
+}
+
+int device_set_algorithm(struct device *device, unsigned priority, const struct codec *codec,
+                         int level, const void *dictionary, size_t dictionary_bytes)
+{
+    lock_acquire(&device->reclaim);
+    int error = algorithms_set(device, priority, codec, level, dictionary, dictionary_bytes);
+    lock_release(&device->reclaim);
+    return error;
+}
+
+bool device_get_algorithm(struct device *device, unsigned priority, const struct codec **codec,
+                          int *level, size_t *dictionary_bytes)
+{
+    const struct algorithm *algorithm = NULL;
+    lock_acquire(&device->reclaim);
+    if (priority < ROLE_COUNT)
+        algorithm = algorithms_of_role(&device->algorithms, priority);
+    if (algorithm != NULL) {
+        *codec = algorithm->codec;
+        *level = algorithm->level;
+        *dictionary_bytes = algorithm->dictionary != NULL
+                                ? algorithm->codec->dictionary_bytes(algorithm->dictionary)
+                                : 0;
+    }
+    lock_release(&device->reclaim);
+    return algorithm != NULL;
+}
+
+void device_mark_idle(struct device *device)
+{
+    struct slot_table *slots = &device->slots;
+    for (uint64_t page = slot_table_next_used(slots, 0); page < slots->page_count;
+         page = slot_table_next_used(slots, page + 1))
+        for (unsigned i = 0; i < SLOTS_PER_PAGE; i++) {
+            block_no block = (block_no)(page * SLOTS_PER_PAGE + i);
+            struct slot slot = slot_peek(slots, block);
+            /* One that is locked is being accessed, or moved: then once more. */
+            for (int turn = 0; turn < 2 && slot_has_object(slot) && !slot_is_idle(slot); turn++) {
+                struct slot idle = {slot.word | SLOT_IDLE_BIT};
+                if (slot_mark_try(slots, block, slot, idle))
+                    break;
+                slot = slot_peek(slots, block);
+            }
+        }
 }
 
 void device_statistics(struct device *device, struct device_statistics *statistics)
@@ -163,7 +227,12 @@ void device_statistics(struct device *device, struct device_statistics *statisti
     struct zpool_statistics zpool;
     struct budget *budget = &device->budget;
     struct counters *counters = &device->counters;
+    const struct recompress *recompress = &device->recompress;
 
+    lock_acquire(&device->reclaim);
+    uint64_t streams_memory = streams_bytes(device->streams) + streams_bytes(device->background);
+    uint64_t dictionaries = algorithms_dictionary_bytes(&device->algorithms);
+    lock_release(&device->reclaim);
     pages_account(device->pages, &account);
     zpool_statistics(device->zpool, &zpool);
     uint64_t limit = atomic_load_explicit(&budget->limit_pages, memory_order_relaxed);
@@ -196,7 +265,8 @@ void device_statistics(struct device *device, struct device_statistics *statisti
         .mem_desc_words = account.word_pages * PAGE_SIZE_BYTES,
         .descriptors = zpool.descriptor_bytes,
         .arena_bookkeeping = account.bookkeeping_pages * PAGE_SIZE_BYTES,
-        .streams_memory = streams_bytes(device->streams),
+        .streams_memory = streams_memory,
+        .dictionaries = dictionaries,
         .reserve_target = atomic_load(&device->maintenance.settings.reserve),
         .reserve_misses = account.touch_misses,
         .pages_purged = account.purged,
@@ -205,6 +275,16 @@ void device_statistics(struct device *device, struct device_statistics *statisti
         .pressure_passes = atomic_load(&device->maintenance.pressure_passes),
         .arenas_emptied = atomic_load(&device->maintenance.arenas_emptied),
         .longest_step = atomic_load(&device->maintenance.longest_step_us),
+        .recompress_tried = atomic_load(&recompress->tried),
+        .recompressed = atomic_load(&recompress->gained),
+        .recompress_poor = atomic_load(&recompress->poor),
+        .recompress_dropped = atomic_load(&recompress->dropped),
+        .recompress_saved = atomic_load(&recompress->saved_bytes),
+        .recompress_time = atomic_load(&recompress->time_us),
+        .soft_limit_passes = atomic_load(&device->maintenance.soft_limit_passes),
+        .limit_reclaims = counters_sum(counters, COUNT_LIMIT_RECLAIMS),
+        .limit_recompressions = counters_sum(counters, COUNT_LIMIT_RECOMPRESSIONS),
+        .limit_refusals = counters_sum(counters, COUNT_LIMIT_REFUSALS),
     };
 }
 

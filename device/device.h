@@ -122,6 +122,48 @@ int device_extents(struct device *device, uint64_t count, uint64_t offset, bool 
  */
 int device_set(struct device *device, const char *setting, uint64_t value) must_use;
 
+/* zram's priorities of recompression: 1 to 3. Priority 0 is what blocks are written with. */
+#define DEVICE_PRIORITY_COUNT 4u
+
+/*
+ * From now on blocks are written (priority 0) or recompressed (1 to 3) with this codec, level and
+ * dictionary. codec NULL ends a priority of recompression. `dictionary` is copied; NULL: none.
+ * Blocks that are stored stay readable, and what they need stays loaded until none needs it. Waits
+ * for requests under way.
+ * Returns 0; -EINVAL (priority, level, dictionary); -ENOMEM; -EBUSY if blocks still need too many
+ * algorithms of before. Nothing has changed then.
+ */
+int device_set_algorithm(struct device *device, unsigned priority, const struct codec *codec,
+                         int level, const void *dictionary, size_t dictionary_bytes) must_use;
+
+/* What a priority has; false if it has none. *dictionary_bytes: with all tables, 0 if none. */
+bool device_get_algorithm(struct device *device, unsigned priority, const struct codec **codec,
+                          int *level, size_t *dictionary_bytes);
+
+/* Which blocks to recompress; zeros for all that may gain. */
+struct recompress_request {
+    bool only_idle;      /* zram's type=idle; with both, huge_idle */
+    bool only_huge;      /* zram's type=huge: those that are kept raw */
+    uint32_t length_min; /* zram's threshold: bytes that the block takes now */
+    unsigned priority;   /* 0: in turn all that are above the block's own, until one gains */
+    uint64_t blocks_max; /* zram's max_pages: tries; 0: no limit */
+};
+
+struct recompress_result {
+    uint64_t tried, gained, saved_bytes;
+};
+
+/*
+ * Recompresses blocks now, in the calling thread, longest first; requests go on meanwhile. A block
+ * that somebody accesses during its turn is left alone.
+ * Returns 0; -EINVAL (priority that is not configured, length_min beyond a block); -ENOMEM.
+ */
+int device_recompress(struct device *device, const struct recompress_request *request,
+                      struct recompress_result *result) must_use;
+
+/* Marks every block that has an object idle (zram's idle=all); an access clears the mark. */
+void device_mark_idle(struct device *device);
+
 /* Compacts the pool now, in the calling thread. Returns pages given back. */
 uint64_t device_compact(struct device *device);
 

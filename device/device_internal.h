@@ -6,31 +6,36 @@
  *      range.c       byte ranges, cut into blocks
  *      block.c       one block: read, write, free
  *      owner.c       what the pool's movers ask of slots
+ *      algorithms.c  what blocks are compressed with, and its change
+ *      recompress.c  compressing again what rests
  *      maintenance.c the background thread
  */
 #ifndef UZRAM_DEVICE_DEVICE_INTERNAL_H
 #define UZRAM_DEVICE_DEVICE_INTERNAL_H
 
 #include "common/lock.h"
+#include "device/algorithms.h"
 #include "device/counters.h"
 #include "device/device.h"
 #include "device/maintenance.h"
+#include "device/recompress.h"
 #include "device/slot_table.h"
 
 struct device {
     /* Fixed after device_create. */
     uint64_t size_bytes;
     uint64_t block_count;
-    struct algorithm algorithms[ALGORITHM_COUNT_MAX]; /* [0]: what blocks are written with */
-    bool read_needs_stream; /* some algorithm decompresses with a context */
     struct pages *pages;
     struct zpool *zpool;
-    struct streams *streams;
+    struct streams *streams;    /* for requests */
+    struct streams *background; /* one, for recompression, under the reclaim lock */
 
     struct budget budget;
     struct lock reclaim; /* LOCK_RANK_ADMIN: who looks for memory, or gives some back */
     struct slot_table slots;
     struct counters counters;
+    struct algorithms algorithms; /* under the reclaim lock, see there */
+    struct recompress recompress;
     struct maintenance maintenance;
 };
 
@@ -38,12 +43,14 @@ struct device {
 extern const struct zpool_owner device_owner;
 
 /*
- * Frees what can be freed at once: compacts, gives unused pages back, the reserve too. For a writer
- * that met the limit. It holds device->reclaim, and nothing else, and keeps it while it tries
- * again: pages that another thread has in its hands (to discard them, to populate them) look used,
- * so one thread at a time has any, and it is not the refilled reserve that gets what was found.
+ * Frees what can be freed at once, for a writer that met the limit, before its attempt number 1, 2,
+ * …: compacts, gives unused pages back, the reserve too; then, and again, it recompresses some
+ * blocks before that. False: there is nothing left to try. The caller holds device->reclaim, and
+ * nothing else, and keeps it while it tries again: pages that another thread has in its hands (to
+ * discard them, to populate them) look used, so one thread at a time has any, and it is not the
+ * refilled reserve that gets what was found.
  */
-void device_reclaim(struct device *device);
+bool device_reclaim(struct device *device, unsigned attempt);
 
 /*
  * block.c. `buffer` is a whole block, any alignment; offset and count name a part of it.
@@ -58,6 +65,14 @@ int block_write_part(struct device *device, block_no block, const void *buffer, 
                      size_t count) must_use;
 /* Makes the block empty. True if it held anything. */
 bool block_free(struct device *device, block_no block);
+/*
+ * Restores the whole block whose slot is locked. stream may be NULL if the slot's codec needs none.
+ * Returns 0 or -EIO.
+ */
+int block_load(struct device *device, struct slot slot, struct stream *stream,
+               void *buffer) must_use;
+/* Counts what a slot's change from old to new does to the gauges. */
+void block_count_change(struct counter_shard *shard, struct slot old, struct slot new);
 /* Starts loading what a read of the block will need. */
 void block_prefetch(const struct device *device, block_no block);
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libuzram_sources += \
+	device/algorithms.c \
+	device/algorithms.h \
 	device/block.c \
 	device/counters.c \
 	device/counters.h \
@@ -12,6 +14,8 @@ libuzram_sources += \
 	device/pressure.c \
 	device/pressure.h \
 	device/range.c \
+	device/recompress.c \
+	device/recompress.h \
 	device/same_filled.c \
 	device/same_filled.h \
 	device/settings.c \

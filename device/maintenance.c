@@ -78,15 +78,19 @@ static struct zpool_quota step_quota(struct device *device)
     };
 }
 
+static uint64_t count_requests(struct device *device)
+{
+    return counters_sum(&device->counters, COUNT_WRITES) +
+           counters_sum(&device->counters, COUNT_NOTIFY_FREE) +
+           counters_sum(&device->counters, COUNT_READS);
+}
+
+/* What may have left gaps in the pool. */
 static uint64_t count_changes(struct device *device)
 {
     return counters_sum(&device->counters, COUNT_WRITES) +
-           counters_sum(&device->counters, COUNT_NOTIFY_FREE);
-}
-
-static uint64_t count_requests(struct device *device)
-{
-    return count_changes(device) + counters_sum(&device->counters, COUNT_READS);
+           counters_sum(&device->counters, COUNT_NOTIFY_FREE) +
+           atomic_load_explicit(&device->recompress.gained, memory_order_relaxed);
 }
 
 static bool is_stopping(struct maintenance *maintenance)
@@ -196,9 +200,16 @@ static bool sweep_slots_step(struct device *device)
     return true;
 }
 
+/* Frees what no block is compressed with any more. */
+static bool sweep_algorithms_step(struct device *device)
+{
+    algorithms_sweep(device);
+    return false;
+}
+
 /* The work of a pass in order; each returns true while there is more of it. */
 static bool (*const pass_steps[])(struct device *) = {
-    compact_step, empty_arena_step, settle_step, trim_step, sweep_slots_step,
+    compact_step, empty_arena_step, settle_step, trim_step, sweep_slots_step, sweep_algorithms_step,
 };
 
 /*
@@ -282,6 +293,20 @@ static bool is_pressed(struct device *device, uint64_t now_us)
     return true;
 }
 
+/* Whether mem_limit is near, and no pass was made for that lately. */
+static bool is_near_limit(struct device *device, uint64_t now_us)
+{
+    struct maintenance *maintenance = &device->maintenance;
+    uint64_t limit = atomic_load_explicit(&device->budget.limit_pages, memory_order_relaxed);
+    uint64_t used = atomic_load_explicit(&device->budget.used_pages, memory_order_relaxed);
+    if (now_us < maintenance->soft_due_us || limit == UINT64_MAX ||
+        used * 100 < limit * read_setting(&maintenance->settings.soft_percent))
+        return false;
+    maintenance->soft_due_us = now_us + PRESSURE_PASS_US;
+    count(&maintenance->soft_limit_passes);
+    return true;
+}
+
 /* Sleeps until it is woken or the time is over. False: the thread is to end. */
 static bool sleep_ms(struct maintenance *maintenance, unsigned ms, bool *kicked)
 {
@@ -314,10 +339,13 @@ static void *maintain(void *context)
         bool was_taken = keep_reserve(device);
         ms = was_taken ? SLEEP_MIN_MS : ms * 2 < SLEEP_MAX_MS ? ms * 2 : SLEEP_MAX_MS;
         uint64_t now = clock_now_us();
+        recompress_turn(device);
         if (!urgent && now < maintenance->waste_due_us)
             continue;
         maintenance->waste_due_us = now + WASTE_LOOK_US;
         urgent |= is_pressed(device, now);
+        bool near_limit = is_near_limit(device, now);
+        urgent |= near_limit;
 
         uint64_t requests = count_requests(device), changes = count_changes(device);
         bool quiet = requests == maintenance->seen_requests;
@@ -325,6 +353,8 @@ static void *maintain(void *context)
         if (urgent || (quiet && changes != maintenance->done_changes)) {
             if (do_pass(device, urgent))
                 maintenance->done_changes = changes;
+            if (near_limit)
+                recompress_hurry(device);
             step("maintenance: after a pass");
         } else if (!quiet) {
             tidy_busy_device(device);

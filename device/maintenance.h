@@ -7,9 +7,12 @@
  *           ├─ more than waste_percent of the pool holds nothing?
  *           │     ─▶ compact and settle, some steps, although the device is busy
  *           │
- *           └─ changed since the last pass, and quiet since the last look
- *              or the system short of memory (pressure_percent), or kicked?
- *                 ─▶ a pass: compact ─▶ empty sparse arenas ─▶ settle ─▶ trim ─▶ sweep slots
+ *           ├─ changed since the last pass, and quiet since the last look
+ *           │  or the system short of memory (pressure_percent), or kicked,
+ *           │  or more than soft_percent of mem_limit used?
+ *           │     ─▶ a pass: compact ─▶ empty sparse arenas ─▶ settle ─▶ trim ─▶ sweep slots
+ *           │
+ *           └─▶ recompress: some blocks that rest (recompress.h)
  *
  *      compact      objects move together, zspages become free            zpool_compact
  *      empty        objects leave arenas that are mostly free             zpool_migrate
@@ -56,6 +59,7 @@ struct maintenance {
     uint64_t seen_requests;   /* requests when it looked last */
     uint64_t done_changes;    /* changes (writes, frees) that the last whole pass has seen */
     uint64_t waste_due_us;    /* when to look for waste and pressure again */
+    uint64_t soft_due_us;     /* when a pass because mem_limit is near may be made again */
     uint64_t pressure_due_us; /* when a pass because of pressure may be made again */
     uint64_t next_slot_page;
     uint64_t occupied_arenas; /* when the pass began, or after the last arena was emptied */
@@ -64,6 +68,7 @@ struct maintenance {
     _Atomic uint64_t steps;
     _Atomic uint64_t passes;
     _Atomic uint64_t pressure_passes;
+    _Atomic uint64_t soft_limit_passes;
     _Atomic uint64_t arenas_emptied;
     _Atomic uint64_t slot_pages_given_back;
     _Atomic uint64_t longest_step_us;

@@ -18,7 +18,11 @@
     X(step_us, 1000, 10, 1000000, "microseconds", "time that one step of moves takes at most")   \
     X(waste_percent, 3, 1, 100, "per cent", "tidy a busy disk when more of its pool is empty")   \
     X(sparse_percent, 50, 0, 100, "per cent", "empty arenas while the pool fills less of them")  \
-    X(pressure_percent, 10, 1, 100, "per cent", "make a pass when tasks stall so for memory")
+    X(pressure_percent, 10, 1, 100, "per cent", "make a pass when tasks stall so for memory")    \
+    X(soft_percent, 90, 1, 100, "per cent", "free memory from this share of mem_limit on")       \
+    X(recompress_age, 60, 0, 31536000, "seconds", "recompress what rests so long; 0: nothing")   \
+    X(recompress_cpu, 20, 1, 100, "per cent", "share of one CPU that recompression takes")       \
+    X(recompress_busy, 20000, 0, 1000000000, "blocks a second", "pause when clients do more")
 
 #define DEVICE_SETTINGS(X)                                                                      \
     X(reserve, 0, 0, 1099511627776, "bytes", "free pool memory kept resident ahead of writers") \

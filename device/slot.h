@@ -2,12 +2,12 @@
 /*
  * slot.h: the 8-byte word that says where a block is and how it is stored.
  *
- *      63                                   24 23          12 11   9  8   7 6    5 4   2  1    0
- *     ┌───────────────────────────────────────┬──────────────┬──────┬───┬───┬─────┬─────┬────┬────┐
- *     │ position (40), in 16-byte units       │ length (12)  │  0   │inc│idl│algor│kind │park│lock│
- *     ├───────────────────────────────────────┴──────────────┤      │   │   │     │     │    │    │
- *     │ pattern (52), of a same-filled block                 │      │   │   │     │     │    │    │
- *     └──────────────────────────────────────────────────────┴──────┴───┴───┴─────┴─────┴────┴────┘
+ *      63                                   24 23          12 11  10  9   8 7    5 4   2  1    0
+ *     ┌───────────────────────────────────────┬──────────────┬───┬───┬─────┬─────┬─────┬────┬────┐
+ *     │ position (40), in 16-byte units       │ length (12)  │inc│idl│ age │algor│kind │park│lock│
+ *     ├───────────────────────────────────────┴──────────────┤   │   │     │     │     │    │    │
+ *     │ pattern (52), of a same-filled block                 │   │   │     │     │     │    │    │
+ *     └──────────────────────────────────────────────────────┴───┴───┴─────┴─────┴─────┴────┴────┘
  *
  *     kind          the block is                           position, length
  *     EMPTY         not stored; reads as zeros             0
@@ -25,7 +25,14 @@
  *
  *      any ──write──▶ SAME*, OBJECT, RAW      any ──trim, zero──▶ EMPTY
  *      OBJECT, RAW, SAME_OBJECT ──mover──▶ the same kind at another position
- *      idle: set by maintenance, cleared by any access
+ *      OBJECT, RAW ──recompression──▶ OBJECT, smaller
+ *
+ *     algor           the entry of algorithms.h that restores it
+ *     age             how often the hand of recompress.h has passed since the last access, up to 3
+ *     idle            marked by the user (zram's idle), cleared by any access
+ *     incompressible  what it could be recompressed with was tried and gains nothing
+ *
+ * A new content has age 0 and none of the marks. Empty and same-filled blocks never have any.
  *
  * This is the only file that shifts or masks a slot's fields.
  */
@@ -55,9 +62,12 @@ struct slot {
 #define SLOT_KIND_SHIFT         2
 #define SLOT_KIND_BITS          3
 #define SLOT_ALGORITHM_SHIFT    5
-#define SLOT_ALGORITHM_BITS     2
-#define SLOT_IDLE_BIT           (UINT64_C(1) << 7)
-#define SLOT_INCOMPRESSIBLE_BIT (UINT64_C(1) << 8)
+#define SLOT_ALGORITHM_BITS     3
+#define SLOT_AGE_SHIFT          8
+#define SLOT_AGE_BITS           2
+#define SLOT_AGE_MAX            3u
+#define SLOT_IDLE_BIT           (UINT64_C(1) << 10)
+#define SLOT_INCOMPRESSIBLE_BIT (UINT64_C(1) << 11)
 #define SLOT_LENGTH_SHIFT       12
 #define SLOT_LENGTH_BITS        12
 #define SLOT_POSITION_SHIFT     24
@@ -169,10 +179,31 @@ static inline struct slot slot_moved_to(struct slot slot, struct zpool_handle ob
     return (struct slot){object.position << SLOT_POSITION_SHIFT | rest};
 }
 
+static inline unsigned slot_age(struct slot slot)
+{
+    return (unsigned)SLOT_FIELD(slot.word, SLOT_AGE_SHIFT, SLOT_AGE_BITS);
+}
+
+static inline struct slot slot_with_age(struct slot slot, unsigned age)
+{
+    uint64_t mask = (uint64_t)SLOT_AGE_MAX << SLOT_AGE_SHIFT;
+    return (struct slot){(slot.word & ~mask) | (uint64_t)age << SLOT_AGE_SHIFT};
+}
+
+static inline bool slot_is_idle(struct slot slot)
+{
+    return (slot.word & SLOT_IDLE_BIT) != 0;
+}
+
+static inline bool slot_is_incompressible(struct slot slot)
+{
+    return (slot.word & SLOT_INCOMPRESSIBLE_BIT) != 0;
+}
+
 /* The same slot after an access. */
 static inline struct slot slot_accessed(struct slot slot)
 {
-    return (struct slot){slot.word & ~SLOT_IDLE_BIT};
+    return slot_with_age((struct slot){slot.word & ~SLOT_IDLE_BIT}, 0);
 }
 
 #endif

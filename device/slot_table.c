@@ -180,6 +180,15 @@ void slot_unlock(struct slot_table *table, block_no block, struct slot slot)
         wake_lot(lot_of(table, block));
 }
 
+bool slot_mark_try(struct slot_table *table, block_no block, struct slot from, struct slot to)
+{
+    checked(from.word != 0); /* An empty slot's page can be given back at any time. */
+    uint64_t expected = from.word;
+    /* relaxed: an exchange goes on with the release of the holder that published the slot. */
+    return atomic_compare_exchange_strong_explicit(&table->words[block], &expected, to.word,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
 /* Locks all slots of the page if all are empty and free. False: none is locked. */
 static bool lock_empty_page(struct slot_table *table, block_no first)
 {

@@ -87,6 +87,12 @@ bool slot_lock_try(struct slot_table *table, block_no block, struct zpool_handle
 void slot_unlock(struct slot_table *table, block_no block, struct slot slot);
 
 /*
+ * Puts `to` in place of `from`, if the slot is unlocked and just that. For marks (age, idle) alone:
+ * whoever holds the slot's lock later sees what its last holder published, by way of this.
+ */
+bool slot_mark_try(struct slot_table *table, block_no block, struct slot from, struct slot to);
+
+/*
  * Gives the page of slots that `block` is on back, if all of its blocks are empty and none is
  * locked. Makes a system call. Returns true if it did.
  */

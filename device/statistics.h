@@ -42,6 +42,7 @@ enum statistic_kind { STATISTIC_GAUGE, STATISTIC_COUNTER };
     X(descriptors, GAUGE, "bytes", "descriptors of zspages")                                     \
     X(arena_bookkeeping, GAUGE, "bytes", "bitmaps and lists of arenas")                          \
     X(streams_memory, GAUGE, "bytes", "codec contexts and scratch (not in mem_used_total)")      \
+    X(dictionaries, GAUGE, "bytes", "dictionaries and their tables (not in mem_used_total)")     \
     X(reserve_target, GAUGE, "bytes", "free pool memory that is kept faulted-in")                \
     X(reserve_misses, COUNTER, "pages", "pages a writer took that were not faulted-in")          \
     X(pages_purged, COUNTER, "pages", "free pages given back to the system")                     \
@@ -49,7 +50,17 @@ enum statistic_kind { STATISTIC_GAUGE, STATISTIC_COUNTER };
     X(maintenance_passes, COUNTER, "passes", "whole passes of background work")                  \
     X(pressure_passes, COUNTER, "passes", "passes begun because the system was short of memory") \
     X(arenas_emptied, COUNTER, "arenas", "sparse arenas that all objects were moved out of")     \
-    X(longest_step, GAUGE, "microseconds", "the longest step of background work")
+    X(longest_step, GAUGE, "microseconds", "the longest step of background work")                \
+    X(recompress_tried, COUNTER, "blocks", "blocks that recompression has tried")                \
+    X(recompressed, COUNTER, "blocks", "blocks that were stored in less room")                   \
+    X(recompress_poor, COUNTER, "blocks", "blocks that would have needed as much room")          \
+    X(recompress_dropped, COUNTER, "blocks", "blocks that were accessed meanwhile, and left")    \
+    X(recompress_saved, COUNTER, "bytes", "compressed bytes that recompression has saved")       \
+    X(recompress_time, COUNTER, "microseconds", "CPU time that the policy has used")             \
+    X(soft_limit_passes, COUNTER, "passes", "passes begun because mem_limit was near")           \
+    X(limit_reclaims, COUNTER, "times", "writers at mem_limit that compacted the pool")          \
+    X(limit_recompressions, COUNTER, "times", "writers at mem_limit that recompressed blocks")   \
+    X(limit_refusals, COUNTER, "blocks", "writes refused with ENOSPC after all that")
 
 struct device_statistics {
 #define STATISTIC_FIELD(name, kind, unit, help) uint64_t name;

@@ -16,6 +16,9 @@
 #include "compress/codec.h"
 #include "plugin/parse.h"
 
+/* Each priority's, and as often again. */
+#define PARAMS_BY_ALGO_MAX (2 * DEVICE_PRIORITY_COUNT)
+
 #define SIZE_ACCEPTED "give 1 byte to 16T, such as 512M or 4G"
 
 /* What was asked for, with the texts that config_finish still has to check. */
@@ -24,8 +27,19 @@ static struct {
     struct device_config device;
     const char *mem_limit_text;
     const char *reserve_text;
-    const char *algorithm_params_text;
-    struct algorithm_params algorithm_params;
+    struct priority {
+        const struct codec *codec; /* NULL: not configured, for 1 to 3 */
+        const char *params_text;   /* NULL: not given */
+        struct algorithm_params params;
+        int level;
+        void *dictionary; /* the file's content, owned */
+        size_t dictionary_bytes;
+    } priority[DEVICE_PRIORITY_COUNT];
+    struct {
+        const char *text;
+        struct algorithm_params params;
+    } params_by_algo[PARAMS_BY_ALGO_MAX]; /* given without priority=, to be sorted in at the end */
+    size_t params_by_algo_count;
     bool setting_given[DEVICE_SETTING_COUNT];
     uint64_t setting[DEVICE_SETTING_COUNT];
     char *stats_file;
@@ -100,12 +114,36 @@ static int set_comp_algorithm(const char *key, const char *value)
     return 0;
 }
 
-static int set_algorithm_params(const char *key, const char *value)
+static int set_recomp_algorithm(const char *key, const char *value)
 {
-    const char *wrong = parse_algorithm_params(value, &config.algorithm_params);
+    struct algorithm_params params;
+    char names[128];
+    const char *wrong = parse_recomp_algorithm(value, &params);
     if (wrong != NULL)
         return refuse(key, value, "%s", wrong);
-    config.algorithm_params_text = value;
+    const struct codec *codec = codec_find(params.algo);
+    if (codec == NULL)
+        return refuse(key, value, "not an algorithm that is known; give one of %s",
+                      names_list(codec_name_at, names, sizeof names));
+    config.priority[params.priority].codec = codec;
+    return 0;
+}
+
+static int set_algorithm_params(const char *key, const char *value)
+{
+    struct algorithm_params params;
+    const char *wrong = parse_algorithm_params(value, &params);
+    if (wrong != NULL)
+        return refuse(key, value, "%s", wrong);
+    if (params.has_priority || params.algo[0] == '\0') {
+        config.priority[params.priority].params = params;
+        config.priority[params.priority].params_text = value;
+        return 0;
+    }
+    if (config.params_by_algo_count == PARAMS_BY_ALGO_MAX)
+        return refuse(key, value, "given more often than there are algorithms; give priority=");
+    config.params_by_algo[config.params_by_algo_count].text = value;
+    config.params_by_algo[config.params_by_algo_count++].params = params;
     return 0;
 }
 
@@ -213,26 +251,91 @@ int config_set(const char *key, const char *value)
                   names_list(setter_name_at, names, sizeof names));
 }
 
-/* Gives the algorithm its level, now that it is known which one it is. */
-static int finish_algorithm(void)
+/* Params that name an algorithm but no priority are those of the first priority that has it. */
+static int finish_params_by_algo(void)
+{
+    for (size_t i = 0; i < config.params_by_algo_count; i++) {
+        const struct algorithm_params *params = &config.params_by_algo[i].params;
+        struct priority *found = NULL;
+        for (unsigned j = 0; j < DEVICE_PRIORITY_COUNT && found == NULL; j++) {
+            struct priority *priority = &config.priority[j];
+            if (priority->codec != NULL && strcmp(priority->codec->name, params->algo) == 0)
+                found = priority;
+        }
+        if (found == NULL)
+            return refuse("algorithm_params", config.params_by_algo[i].text,
+                          "nothing uses it; give comp_algorithm=%s or recomp_algorithm=%s",
+                          params->algo, params->algo);
+        found->params = *params;
+        found->params_text = config.params_by_algo[i].text;
+    }
+    return 0;
+}
+
+/* Reads a dictionary as a whole. */
+static int read_dictionary(struct priority *priority)
+{
+    const char *path = priority->params.dict;
+    size_t most = priority->codec->dictionary_bytes_max;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return refuse("algorithm_params", priority->params_text,
+                      "the dictionary cannot be opened: %s", strerror(errno));
+    free(priority->dictionary);
+    priority->dictionary = malloc(most + 1);
+    if (priority->dictionary != NULL)
+        priority->dictionary_bytes = fread(priority->dictionary, 1, most + 1, file);
+    bool failed = priority->dictionary == NULL || ferror(file) != 0;
+    fclose(file);
+    if (failed)
+        return refuse("algorithm_params", priority->params_text, "the dictionary cannot be read");
+    if (priority->dictionary_bytes == 0 || priority->dictionary_bytes > most)
+        return refuse("algorithm_params", priority->params_text,
+                      "not a dictionary for %s; give one of 1 to %zu bytes", priority->codec->name,
+                      most);
+    return 0;
+}
+
+/* Gives a priority its level and dictionary, now that it is known which algorithm it has. */
+static int finish_priority(unsigned number)
 {
     static const char key[] = "algorithm_params";
-    const struct codec *codec = config.device.algorithm.codec;
-    const struct algorithm_params *params = &config.algorithm_params;
+    struct priority *priority = &config.priority[number];
+    const struct codec *codec = priority->codec;
+    const struct algorithm_params *params = &priority->params;
 
-    config.device.algorithm.level = codec->level_default;
-    if (config.algorithm_params_text == NULL)
+    if (codec == NULL) {
+        if (priority->params_text != NULL)
+            return refuse(key, priority->params_text,
+                          "there is no such priority; give recomp_algorithm=NAME priority=%u",
+                          number);
+        return 0;
+    }
+    priority->level = codec->level_default;
+    if (priority->params_text == NULL)
         return 0;
     if (params->algo[0] != '\0' && strcmp(params->algo, codec->name) != 0)
-        return refuse(key, config.algorithm_params_text, "comp_algorithm is %s; give algo=%s",
+        return refuse(key, priority->params_text, "priority %u is %s; give algo=%s", number,
                       codec->name, codec->name);
-    if (!params->has_level)
-        return 0;
-    if (params->level < codec->level_min || params->level > codec->level_max)
-        return refuse(key, config.algorithm_params_text,
-                      "not a level of %s; give level=%d to level=%d (%s)", codec->name,
-                      codec->level_min, codec->level_max, codec->level_help);
-    config.device.algorithm.level = params->level;
+    if (params->has_level) {
+        if (!codec_has_level(codec, params->level))
+            return refuse(key, priority->params_text,
+                          "not a level of %s; give level=%d to level=%d (%s)", codec->name,
+                          codec->level_min, codec->level_max, codec->level_help);
+        priority->level = params->level;
+    }
+    return params->dict[0] != '\0' ? read_dictionary(priority) : 0;
+}
+
+static int finish_algorithms(void)
+{
+    config.priority[0].codec = config.device.algorithm.codec;
+    if (finish_params_by_algo() < 0)
+        return -1;
+    for (unsigned i = 0; i < DEVICE_PRIORITY_COUNT; i++)
+        if (finish_priority(i) < 0)
+            return -1;
+    config.device.algorithm.level = config.priority[0].level;
     return 0;
 }
 
@@ -266,19 +369,43 @@ int config_finish(void)
         nbdkit_error("size=: missing; " SIZE_ACCEPTED);
         return -1;
     }
-    if (finish_algorithm() < 0 || finish_memory() < 0)
+    if (finish_algorithms() < 0 || finish_memory() < 0)
         return -1;
+    return 0;
+}
+
+/* What the device was not made with already. */
+static int apply_priority(struct device *device, unsigned number)
+{
+    const struct priority *priority = &config.priority[number];
+    if (priority->codec == NULL || (number == 0 && priority->dictionary == NULL))
+        return 0;
+    int error = device_set_algorithm(device, number, priority->codec, priority->level,
+                                     priority->dictionary, priority->dictionary_bytes);
+    if (error == -EINVAL && priority->dictionary != NULL)
+        return refuse("algorithm_params", priority->params_text,
+                      "not a dictionary that %s can read", priority->codec->name);
+    if (error != 0) {
+        nbdkit_error("%s: priority %u cannot be had: %s", priority->codec->name, number,
+                     strerror(-error));
+        return -1;
+    }
     return 0;
 }
 
 int config_apply(struct device *device)
 {
+    for (unsigned i = 0; i < DEVICE_PRIORITY_COUNT; i++)
+        if (apply_priority(device, i) < 0)
+            return -1;
     for (size_t i = 0; setting_at(i) != NULL; i++) {
         if (!config.setting_given[i])
             continue;
         int error = device_set(device, setting_at(i)->name, config.setting[i]);
-        if (error != 0)
-            return error;
+        if (error != 0) {
+            nbdkit_error("%s: cannot be set: %s", setting_at(i)->name, strerror(-error));
+            return -1;
+        }
     }
     return 0;
 }
@@ -297,4 +424,8 @@ void config_free(void)
 {
     free(config.stats_file);
     config.stats_file = NULL;
+    for (unsigned i = 0; i < DEVICE_PRIORITY_COUNT; i++) {
+        free(config.priority[i].dictionary);
+        config.priority[i].dictionary = NULL;
+    }
 }

@@ -21,14 +21,15 @@
  * Every key, declared once: X(name, value's form, help). The help text that `nbdkit zram --help`
  * prints and the table of setters are made from it.
  */
-#define CONFIG_KEYS(X)                                                                      \
-    X(size, "SIZE", "size of the disk, 1 byte to 16T, required (size= may be left out)")    \
-    X(comp_algorithm, "lz4|lz4hc|zstd", "how blocks are compressed (default lz4)")          \
-    X(algorithm_params, "level=NUMBER", "the algorithm's level, written as for zram")       \
-    X(mem_limit, "SIZE", "most memory the disk may use, 0 for no limit (default 0)")        \
-    X(zpool, "zsmalloc|z3fold|zbud", "what keeps the compressed blocks (default zsmalloc)") \
-    X(zspage_pages_max, "PAGES", "longest zspage, 1 to 32 (default 32)")                    \
-    X(reserve, "SIZE", "free memory kept ready ahead of writers (default 0)")               \
+#define CONFIG_KEYS(X)                                                                       \
+    X(size, "SIZE", "size of the disk, 1 byte to 16T, required (size= may be left out)")     \
+    X(comp_algorithm, "lz4|lz4hc|zstd", "how blocks are compressed (default lz4)")           \
+    X(recomp_algorithm, "algo=NAME priority=1", "what resting blocks become (default none)") \
+    X(algorithm_params, "level=NUMBER dict=PATH", "level, dictionary, written as for zram")  \
+    X(mem_limit, "SIZE", "most memory the disk may use, 0 for no limit (default 0)")         \
+    X(zpool, "zsmalloc|z3fold|zbud", "what keeps the compressed blocks (default zsmalloc)")  \
+    X(zspage_pages_max, "PAGES", "longest zspage, 1 to 32 (default 32)")                     \
+    X(reserve, "SIZE", "free memory kept ready ahead of writers (default 0)")                \
     X(stats_file, "PATH", "file that shows the statistics, rewritten as clients come and go")
 
 #define CONFIG_HELP_LINE(name, form, help) #name "=" form "\n        " help "\n"
@@ -45,7 +46,10 @@ int config_finish(void);
 /* Valid once config_finish returned 0. */
 const struct device_config *config_device(void);
 
-/* Gives a new device the settings of background work that were asked for: 0 or a negative errno. */
+/*
+ * Gives a new device what can be set of one that is there: recompression, dictionaries, background
+ * work. 0, or -1 after nbdkit_error.
+ */
 int config_apply(struct device *device) must_use;
 
 /* An absolute path, or NULL if no statistics file is wanted. */

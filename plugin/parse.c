@@ -73,13 +73,15 @@ int parse_integer(const char *text, int min, int max, int *number)
     return 0;
 }
 
+#define PARAMS_ACCEPTED "give algo=NAME, priority=NUMBER, level=NUMBER or dict=PATH"
+
 /* Takes one part, NAME=VALUE, into *params. Returns NULL or what is wrong. */
 static const char *algorithm_param_set(struct algorithm_params *params, const char *name,
                                        const char *value)
 {
     if (strcmp(name, "algo") == 0) {
         if (*value == '\0' || strlen(value) >= sizeof params->algo)
-            return "algo= wants the name that comp_algorithm has";
+            return "algo= wants an algorithm's name";
         memcpy(params->algo, value, strlen(value) + 1);
         return NULL;
     }
@@ -90,42 +92,69 @@ static const char *algorithm_param_set(struct algorithm_params *params, const ch
         return NULL;
     }
     if (strcmp(name, "priority") == 0) {
-        int priority;
-        if (parse_integer(value, 0, 0, &priority) < 0)
-            return "there is one algorithm, so priority= can only be 0";
+        if (parse_integer(value, 0, ALGORITHM_PRIORITY_MAX, &params->priority) < 0)
+            return "priority= wants 0, for writing, or 1 to 3, for recompression";
+        params->has_priority = true;
         return NULL;
     }
-    if (strcmp(name, "dict") == 0)
-        return "dictionaries are not supported; give algo=NAME or level=NUMBER";
-    return "has a part that is unknown; give algo=NAME or level=NUMBER";
+    if (strcmp(name, "dict") == 0) {
+        if (*value == '\0' || strlen(value) >= sizeof params->dict)
+            return "dict= wants the path of a file";
+        memcpy(params->dict, value, strlen(value) + 1);
+        return NULL;
+    }
+    return "has a part that is unknown; " PARAMS_ACCEPTED;
 }
 
-const char *parse_algorithm_params(const char *text, struct algorithm_params *params)
+/* Takes all parts. A part without "=" is the value of `bare`; NULL: there must be none. */
+static const char *parse_parts(const char *text, const char *bare, struct algorithm_params *params)
 {
-    static const char *const no_memory = "no memory to read it";
     static const char spaces[] = " \t\n";
-
     char *copy = strdup(text);
     if (copy == NULL)
-        return no_memory;
+        return "no memory to read it";
 
-    struct algorithm_params result = {0};
-    const char *wrong = "is empty; give algo=NAME or level=NUMBER";
+    const char *wrong = "is empty; " PARAMS_ACCEPTED;
     char *rest = NULL;
     for (char *part = strtok_r(copy, spaces, &rest); part != NULL;
          part = strtok_r(NULL, spaces, &rest)) {
         char *equals = strchr(part, '=');
-        if (equals == NULL) {
-            wrong = "parts have the form NAME=VALUE; give algo=NAME or level=NUMBER";
-            break;
+        if (equals != NULL) {
+            *equals = '\0';
+            wrong = algorithm_param_set(params, part, equals + 1);
+        } else {
+            wrong = bare != NULL ? algorithm_param_set(params, bare, part)
+                                 : "parts have the form NAME=VALUE; " PARAMS_ACCEPTED;
         }
-        *equals = '\0';
-        wrong = algorithm_param_set(&result, part, equals + 1);
         if (wrong != NULL)
             break;
     }
     free(copy);
+    return wrong;
+}
+
+const char *parse_algorithm_params(const char *text, struct algorithm_params *params)
+{
+    struct algorithm_params result = {0};
+    const char *wrong = parse_parts(text, NULL, &result);
     if (wrong == NULL)
         *params = result;
     return wrong;
+}
+
+const char *parse_recomp_algorithm(const char *text, struct algorithm_params *params)
+{
+    struct algorithm_params result = {0};
+    const char *wrong = parse_parts(text, "algo", &result);
+    if (wrong != NULL)
+        return wrong;
+    if (result.algo[0] == '\0' || result.has_level || result.dict[0] != '\0')
+        return "give algo=NAME, and priority=1 to 3; the rest goes to algorithm_params";
+    if (!result.has_priority)
+        result.priority = 1;
+    if (result.priority == 0)
+        return "priority= wants 1 to 3; 0 is what comp_algorithm sets";
+    result.has_priority = true;
+    *params = result;
+    return NULL;
 }

@@ -6,6 +6,7 @@
 #ifndef UZRAM_PLUGIN_PARSE_H
 #define UZRAM_PLUGIN_PARSE_H
 
+#include <limits.h>
 #include <stdint.h>
 
 #include "common/compiler.h"
@@ -24,19 +25,29 @@ int parse_size(const char *text, uint64_t *bytes) must_use;
 int parse_integer(const char *text, int min, int max, int *number) must_use;
 
 #define ALGORITHM_NAME_BYTES_MAX 16
+#define ALGORITHM_PRIORITY_MAX   3
 
-/* zram's algorithm_params taken apart. */
+/* zram's algorithm_params or recomp_algorithm taken apart. */
 struct algorithm_params {
     char algo[ALGORITHM_NAME_BYTES_MAX]; /* "" if not given */
+    bool has_priority;
+    int priority; /* 0 to ALGORITHM_PRIORITY_MAX */
     bool has_level;
     int level;
+    char dict[PATH_MAX]; /* "" if not given */
 };
 
 /*
- * Parts of the form NAME=VALUE with white space between: algo=, level=, priority=0. A name given
- * twice counts as given last. Returns NULL, or what is wrong as a phrase that fits behind
- * "algorithm_params=…: "; *params is set only on success.
+ * algorithm_params: parts of the form NAME=VALUE with white space between: algo=, priority=,
+ * level=, dict=. A name given twice counts as given last. Returns NULL, or what is wrong as a
+ * phrase that fits behind "algorithm_params=…: "; *params is set only on success.
  */
 const char *parse_algorithm_params(const char *text, struct algorithm_params *params) must_use;
+
+/*
+ * recomp_algorithm: the same with algo= and priority= (1 to ALGORITHM_PRIORITY_MAX; 1 if not given)
+ * only; "algo=" may be left out.
+ */
+const char *parse_recomp_algorithm(const char *text, struct algorithm_params *params) must_use;
 
 #endif

@@ -54,14 +54,14 @@ static int zram_get_ready(void)
 {
     const struct device_config *config = config_device();
     int result = device_create(config, &the_device);
-    if (result == 0)
-        result = config_apply(the_device);
     if (result < 0) {
         nbdkit_error("size=%" PRIu64 ": the disk cannot be made: %s", config->size_bytes,
                      result == -ENOMEM ? "no memory for its tables; give a smaller size"
                                        : strerror(-result));
         return -1;
     }
+    if (config_apply(the_device) < 0)
+        return -1;
     return stats_file_write(the_device, config_stats_file());
 }
 

@@ -131,7 +131,8 @@ static int setup(void **state)
 static struct codec_context *context_of(const struct codec *codec, int level)
 {
     struct codec_context *context;
-    assert_int_equal(codec->context_create(level, &context), 0);
+    assert_int_equal(codec->context_create(&(struct codec_parameters){.level = level}, &context),
+                     0);
     assert_non_null(context);
     return context;
 }
@@ -198,7 +199,9 @@ static void levels_outside_the_range_return_einval_and_no_context(void **state)
         for (size_t j = 0; j < array_count(bad); j++) {
             struct codec_context *context = (struct codec_context *)blocks;
             assert_false(codec_has_level(codec, bad[j]));
-            assert_int_equal(codec->context_create(bad[j], &context), -EINVAL);
+            assert_int_equal(
+                codec->context_create(&(struct codec_parameters){.level = bad[j]}, &context),
+                -EINVAL);
             assert_null(context);
         }
         assert_true(codec_has_level(codec, codec->level_min));
@@ -215,7 +218,9 @@ static void context_without_memory_returns_enomem_and_leaves_nothing(void **stat
         const struct codec *codec = codec_at(i);
         struct codec_context *context = (struct codec_context *)blocks;
         memory_fail_after(0, false);
-        assert_int_equal(codec->context_create(codec->level_default, &context), -ENOMEM);
+        assert_int_equal(codec->context_create(
+                             &(struct codec_parameters){.level = codec->level_default}, &context),
+                         -ENOMEM);
         /* One request was all: a context is one piece. */
         assert_int_equal(memory_fail_after(-1, false), 1);
         assert_null(context);

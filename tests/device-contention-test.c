@@ -51,7 +51,8 @@ static void parts_of_one_block_by_many_threads_are_all_kept(void **state)
     (void)state;
     for (size_t i = 0; codec_at(i) != NULL; i++) {
         struct device_config config = config_of_size(MIB);
-        config.algorithm = (struct algorithm){codec_at(i), codec_at(i)->level_default};
+        config.algorithm =
+            (struct algorithm){.codec = codec_at(i), .level = codec_at(i)->level_default};
         struct device *device = device_of(&config);
         static struct part parts[PART_COUNT];
         pthread_t threads[PART_COUNT];

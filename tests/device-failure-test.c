@@ -238,7 +238,8 @@ static void creation_that_fails_returns_enomem_and_leaves_nothing(void **state)
         for (unsigned from_then_on = 0; from_then_on < 2; from_then_on++)
             for (long failing = 0, asked = 1; asked > failing; failing++) {
                 struct device_config config = config_of_size(64 * MIB);
-                config.algorithm = (struct algorithm){codec, codec->level_default};
+                config.algorithm =
+                    (struct algorithm){.codec = codec, .level = codec->level_default};
                 struct device *device = (struct device *)&config;
                 memory_fail_after(failing, from_then_on == 1);
                 int error = device_create(&config, &device);
@@ -286,16 +287,16 @@ static void system_that_takes_no_memory_back_costs_memory_only(void **state)
     madvise_refuse(MADV_DONTNEED, ENOMEM);
     much_to_give_back(&model);
     uint64_t before = device_statistic(model.device, mem_used_total);
-    device_reclaim(model.device);
+    (void)device_reclaim(model.device, 1);
     apply(&model, OPERATION_TRIM, 0, SIZE, CONTENT_ZERO, 0);
-    device_reclaim(model.device);
+    (void)device_reclaim(model.device, 1);
     assert_true(madvise_refused() > 0);
     assert_true(device_statistic(model.device, mem_used_total) >= before);
     assert_true(device_statistic(model.device, pages_purged) == 0);
     model_check(&model);
 
     madvise_refuse(0, 0);
-    device_reclaim(model.device);
+    (void)device_reclaim(model.device, 1);
     assert_true(device_statistic(model.device, pool_free) == 0);
     blocks_of_all_kinds(&model);
     model_destroy(&model);
@@ -309,7 +310,7 @@ static void locked_memory_is_given_back_too(void **state)
     model_create(&model, &config);
     much_to_give_back(&model);
     madvise_refuse(MADV_DONTNEED, EINVAL); /* what the system says of locked memory */
-    device_reclaim(model.device);
+    (void)device_reclaim(model.device, 1);
     unsigned refused = madvise_refused();
     madvise_refuse(0, 0);
     assert_true(refused > 0);

@@ -54,7 +54,7 @@ static void device_agrees_with_an_array_whatever_the_codec(void **state)
     const struct codec *codec;
     for (size_t i = 0; (codec = codec_at(i)) != NULL; i++) {
         struct run run = run_of(SIZE_BYTES, 12000);
-        run.config.algorithm = (struct algorithm){codec, codec->level_default};
+        run.config.algorithm = (struct algorithm){.codec = codec, .level = codec->level_default};
         run_model(&run, 10 + i);
     }
 }
@@ -101,7 +101,8 @@ static void device_keeps_each_block_when_memory_is_refused_now_and_then(void **s
     (void)state;
     for (uint64_t i = 0; i < 3; i++) {
         struct run run = run_of(SIZE_BYTES, 6000);
-        run.config.algorithm = (struct algorithm){codec_at(i), codec_at(i)->level_default};
+        run.config.algorithm =
+            (struct algorithm){.codec = codec_at(i), .level = codec_at(i)->level_default};
         run.fail_percent = 30;
         must(run_model(&run, 70 + i) > 0);
     }
@@ -112,7 +113,8 @@ static void device_agrees_with_an_array_while_it_is_maintained(void **state)
     (void)state;
     for (uint64_t i = 0; i < 3; i++) {
         struct run run = run_of(SIZE_BYTES, 12000);
-        run.config.algorithm = (struct algorithm){codec_at(i), codec_at(i)->level_default};
+        run.config.algorithm =
+            (struct algorithm){.codec = codec_at(i), .level = codec_at(i)->level_default};
         run.config.reserve_bytes = i * 256 * KIB;
         run.is_maintained = true;
         run_model(&run, 80 + i);

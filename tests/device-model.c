@@ -232,6 +232,42 @@ static void migrate(struct model *model, const struct operation *operation)
          error == -ENOMEM || (error == -EBUSY && model->is_maintained));
 }
 
+/* Any codec, for writing or for recompression, with a dictionary or not; or none, for the latter.
+ */
+static void set_algorithm(struct model *model, const struct operation *operation)
+{
+    struct rng rng = {operation->seed};
+    unsigned priority = (unsigned)rng_below(&rng, DEVICE_PRIORITY_COUNT);
+    const struct codec *codec = codec_at(rng_below(&rng, 3));
+    unsigned char dictionary[2 * BLOCK_SIZE_BYTES];
+    bool has_dictionary = rng_percent(&rng, 50);
+    content_fill(dictionary, sizeof dictionary, CONTENT_MIXED, rng_next(&rng));
+    if (priority != 0 && rng_percent(&rng, 20))
+        codec = NULL;
+    int error = device_set_algorithm(model->device, priority, codec,
+                                     codec != NULL ? codec->level_default : 0,
+                                     has_dictionary ? dictionary : NULL, sizeof dictionary);
+    must(error == 0 || error == -EBUSY || (error == -ENOMEM && operation->fails_after >= 0));
+}
+
+static void recompress(struct model *model, const struct operation *operation)
+{
+    struct rng rng = {operation->seed};
+    struct recompress_request request = {
+        .only_idle = rng_percent(&rng, 30),
+        .only_huge = rng_percent(&rng, 30),
+        .length_min = (uint32_t)rng_below(&rng, rng_percent(&rng, 50) ? 1 : BLOCK_SIZE_BYTES),
+        .priority = (unsigned)rng_below(&rng, DEVICE_PRIORITY_COUNT),
+        .blocks_max = rng_below(&rng, 100),
+    };
+    struct recompress_result result;
+    int error = device_recompress(model->device, &request, &result);
+    must(error == 0 || error == -EINVAL || (error == -ENOMEM && operation->fails_after >= 0));
+    must(result.gained <= result.tried && (error == 0 || result.tried == 0));
+    must(request.blocks_max == 0 || result.tried <= request.blocks_max);
+    must(result.saved_bytes >= result.gained);
+}
+
 static void apply_work(struct model *model, const struct operation *operation)
 {
     struct device *device = model->device;
@@ -255,6 +291,20 @@ static void apply_work(struct model *model, const struct operation *operation)
         break;
     case OPERATION_SWEEP_SLOTS:
         slot_table_discard(&device->slots, (block_no)(operation->offset / BLOCK_SIZE_BYTES));
+        break;
+    case OPERATION_SET_ALGORITHM:
+        set_algorithm(model, operation);
+        break;
+    case OPERATION_MARK_IDLE:
+        device_mark_idle(device);
+        break;
+    case OPERATION_RECOMPRESS:
+        recompress(model, operation);
+        break;
+    case OPERATION_RECOMPRESS_FOR_ROOM:
+        lock_acquire(&device->reclaim);
+        (void)recompress_for_room(device);
+        lock_release(&device->reclaim);
         break;
     default:
         maintenance_kick(device);

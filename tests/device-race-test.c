@@ -27,7 +27,8 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct device_config config = config_of_size(BLOCK_COUNT * BLOCK);
-    config.algorithm = (struct algorithm){codec_find("zstd"), 1}; /* reads need a stream, too */
+    config.algorithm =
+        (struct algorithm){.codec = codec_find("zstd"), .level = 1}; /* reads need a stream, too */
     fixture->device = device_of(&config);
     fixture->content = calloc(BLOCK_COUNT, BLOCK);
     for (block_no block = 0; block < BLOCK_COUNT; block++)

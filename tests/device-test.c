@@ -333,7 +333,7 @@ static void block_of_the_same_length_is_rewritten_in_place(void **state)
 static void codec_must_restore_all_contents(const struct codec *codec, int level)
 {
     struct device_config config = config_of_size(256 * KIB);
-    config.algorithm = (struct algorithm){codec, level};
+    config.algorithm = (struct algorithm){.codec = codec, .level = level};
     struct device *device = device_of(&config);
     for (uint64_t seed = 0; seed < 64; seed++)
         write_block(device, (block_no)seed, (enum content_kind)(seed % CONTENT_KIND_COUNT), seed);
@@ -394,7 +394,7 @@ static void broken_object_fails_its_own_block_only(const struct codec *codec)
 {
     static unsigned char data[3 * BLOCK], kept[BLOCK];
     struct device_config config = config_of_size(MIB);
-    config.algorithm = (struct algorithm){codec, codec->level_default};
+    config.algorithm = (struct algorithm){.codec = codec, .level = codec->level_default};
     struct device *device = device_of(&config);
     for (block_no block = 0; block < 10; block++) {
         content_of_length(data, 1000, block);

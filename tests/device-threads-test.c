@@ -322,7 +322,8 @@ static void run_storm(const struct device_config *config, unsigned rounds, uint6
 static struct device_config storm_config(size_t codec, uint64_t limit_bytes)
 {
     struct device_config config = config_of_size((uint64_t)BLOCKS * BLOCK_SIZE_BYTES);
-    config.algorithm = (struct algorithm){codec_at(codec), codec_at(codec)->level_default};
+    config.algorithm =
+        (struct algorithm){.codec = codec_at(codec), .level = codec_at(codec)->level_default};
     config.mem_limit_bytes = limit_bytes;
     config.reserve_bytes = 128 * KIB;
     return config;

@@ -29,7 +29,7 @@ static struct device_config decode_config(const uint8_t header[HEADER_BYTES])
     static const unsigned zspage_lengths[] = {ZSPAGE_PAGES_DEFAULT, 1, 4, ZSPAGE_PAGES_MAX};
     struct device_config config = config_of_size(sizes[header[0] >> 2 & 7]);
     const struct codec *codec = codec_at((header[0] & 3) % 3);
-    config.algorithm = (struct algorithm){codec, codec->level_default};
+    config.algorithm = (struct algorithm){.codec = codec, .level = codec->level_default};
     config.zspage_pages_max = zspage_lengths[header[0] >> 5 & 3];
 
     size_t drivers = 0;

@@ -94,7 +94,31 @@ static void algorithm_params_are_taken_apart(void **state)
     assert_int_equal(params.level, 2);
 
     assert_null(parse_algorithm_params("algo=lz4", &params));
-    assert_false(params.has_level);
+    assert_false(params.has_level || params.has_priority);
+    assert_string_equal(params.dict, "");
+
+    assert_null(parse_algorithm_params("priority=3 dict=/a/b level=1", &params));
+    assert_int_equal(params.priority, 3);
+    assert_true(params.has_priority);
+    assert_string_equal(params.dict, "/a/b");
+}
+
+static void recomp_algorithm_is_taken_apart_with_or_without_algo(void **state)
+{
+    struct algorithm_params params;
+    (void)state;
+    assert_null(parse_recomp_algorithm("zstd", &params));
+    assert_string_equal(params.algo, "zstd");
+    assert_int_equal(params.priority, 1);
+    assert_null(parse_recomp_algorithm("algo=lz4hc priority=3", &params));
+    assert_string_equal(params.algo, "lz4hc");
+    assert_int_equal(params.priority, 3);
+    static const char *const refused[] = {"", "priority=1", "zstd priority=0", "zstd priority=4",
+                                          "zstd level=3", "zstd dict=/x", "a=b"};
+    for (size_t i = 0; i < array_count(refused); i++) {
+        assert_non_null(parse_recomp_algorithm(refused[i], &params));
+        assert_string_equal(params.algo, "lz4hc");
+    }
 }
 
 static void wrong_algorithm_params_are_explained_and_change_nothing(void **state)
@@ -107,9 +131,9 @@ static void wrong_algorithm_params_are_explained_and_change_nothing(void **state
                                         "algo=",
                                         "=3",
                                         "speed=1",
-                                        "dict=/x",
+                                        "dict=",
                                         "priority=",
-                                        "priority=1",
+                                        "priority=4",
                                         "level=1 level=x",
                                         "algo=a_name_longer_than_any"};
     (void)state;
@@ -129,6 +153,7 @@ int main(void)
         cmocka_unit_test(sizes_beyond_63_bits_are_refused),
         cmocka_unit_test(integers_are_read_whole_and_within_their_bounds),
         cmocka_unit_test(algorithm_params_are_taken_apart),
+        cmocka_unit_test(recomp_algorithm_is_taken_apart_with_or_without_algo),
         cmocka_unit_test(wrong_algorithm_params_are_explained_and_change_nothing),
     };
     return cmocka_run_group_tests_name("parse", tests, NULL, NULL);
