@@ -7,6 +7,7 @@ bench_programs = \
 	bench/drivers-without-statistics \
 	bench/maintenance \
 	bench/memdescs \
+	bench/recompress \
 	bench/uzram-bench
 
 EXTRA_PROGRAMS += $(bench_programs)
@@ -36,6 +37,10 @@ bench_maintenance_LDADD = libuzram.la
 bench_memdescs_SOURCES = bench/memdescs.c $(bench_support)
 bench_memdescs_CPPFLAGS = $(release_cppflags)
 bench_memdescs_LDADD = libuzram.la
+
+bench_recompress_SOURCES = bench/recompress.c $(bench_support)
+bench_recompress_CPPFLAGS = $(release_cppflags)
+bench_recompress_LDADD = libuzram.la
 
 bench_uzram_bench_SOURCES = \
 	bench/contestant-process.c \

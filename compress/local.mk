@@ -7,4 +7,6 @@ libuzram_sources += \
 	compress/lz4hc.c \
 	compress/streams.c \
 	compress/streams.h \
+	compress/train.c \
+	compress/train.h \
 	compress/zstd.c

@@ -24,4 +24,6 @@ libuzram_sources += \
 	device/slot_table.c \
 	device/slot_table.h \
 	device/statistics.c \
-	device/statistics.h
+	device/statistics.h \
+	device/train.c \
+	device/train.h
