@@ -5,6 +5,7 @@ bench_programs = \
 	bench/density \
 	bench/drivers \
 	bench/drivers-without-statistics \
+	bench/growth \
 	bench/maintenance \
 	bench/memdescs \
 	bench/recompress \
@@ -15,6 +16,7 @@ CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \
 	bench/drivers-plot \
+	bench/instructions \
 	bench/make-pages \
 	bench/report \
 	bench/server \
@@ -31,6 +33,9 @@ bench_density_LDADD = libuzram.la
 bench_drivers_SOURCES = bench/drivers.c $(bench_support)
 bench_drivers_CPPFLAGS = $(release_cppflags)
 bench_drivers_LDADD = libuzram.la
+bench_growth_SOURCES = bench/growth.c $(bench_support)
+bench_growth_CPPFLAGS = $(release_cppflags)
+bench_growth_LDADD = libuzram.la
 bench_maintenance_SOURCES = bench/maintenance.c $(bench_support)
 bench_maintenance_CPPFLAGS = $(release_cppflags)
 bench_maintenance_LDADD = libuzram.la
