@@ -203,22 +203,30 @@ bool device_get_algorithm(struct device *device, unsigned priority, const struct
     return algorithm != NULL;
 }
 
-void device_mark_idle(struct device *device)
+int device_mark_idle(struct device *device, uint64_t seconds)
 {
     struct slot_table *slots = &device->slots;
+    uint64_t known = atomic_load(&device->maintenance.settings.recompress_age);
+    if (seconds > known)
+        return -ERANGE;
+    /* Of age 2 is what one whole pass of the hand has found untouched since the last. */
+    unsigned age_min = seconds == 0 ? 0 : seconds <= known / 2 ? 2 : SLOT_AGE_MAX;
     for (uint64_t page = slot_table_next_used(slots, 0); page < slots->page_count;
          page = slot_table_next_used(slots, page + 1))
         for (unsigned i = 0; i < SLOTS_PER_PAGE; i++) {
             block_no block = (block_no)(page * SLOTS_PER_PAGE + i);
             struct slot slot = slot_peek(slots, block);
             /* One that is locked is being accessed, or moved: then once more. */
-            for (int turn = 0; turn < 2 && slot_has_object(slot) && !slot_is_idle(slot); turn++) {
+            for (int turn = 0; turn < 2 && slot_has_object(slot) && !slot_is_idle(slot) &&
+                               slot_age(slot) >= age_min;
+                 turn++) {
                 struct slot idle = {slot.word | SLOT_IDLE_BIT};
                 if (slot_mark_try(slots, block, slot, idle))
                     break;
                 slot = slot_peek(slots, block);
             }
         }
+    return 0;
 }
 
 void device_statistics(struct device *device, struct device_statistics *statistics)

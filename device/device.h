@@ -161,8 +161,14 @@ struct recompress_result {
 int device_recompress(struct device *device, const struct recompress_request *request,
                       struct recompress_result *result) must_use;
 
-/* Marks every block that has an object idle (zram's idle=all); an access clears the mark. */
-void device_mark_idle(struct device *device);
+/*
+ * Marks blocks that have an object idle (zram's idle); an access clears the mark. seconds 0: all of
+ * them (idle=all). Else those that have certainly rested so long, as far as that is known: ages are
+ * kept in steps of half of recompress_age, up to it, so some that have rested for up to half of
+ * recompress_age longer are not marked.
+ * Returns 0, or -ERANGE if seconds is more than recompress_age (or that is 0): no age is known.
+ */
+int device_mark_idle(struct device *device, uint64_t seconds) must_use;
 
 /* Compacts the pool now, in the calling thread. Returns pages given back. */
 uint64_t device_compact(struct device *device);

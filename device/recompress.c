@@ -378,15 +378,11 @@ void recompress_turn(struct device *device)
         return;
     bool busy = is_too_busy(device, elapsed);
     recompress->looked_us = now;
-    lock_acquire(&device->reclaim);
-    bool configured = is_configured(device);
-    lock_release(&device->reclaim);
-    if (!configured) {
-        recompress->is_walking = false;
-        return;
-    }
     if (setting(&device->maintenance.settings.recompress_age) != 0)
         hand_turn(device, now);
+    lock_acquire(&device->reclaim);
+    recompress->is_walking &= is_configured(device);
+    lock_release(&device->reclaim);
     bool hurry = recompress->is_walking && recompress->walk.age_min == 0;
     if (!recompress->is_walking || (busy && !hurry))
         return;

@@ -296,7 +296,7 @@ static void apply_work(struct model *model, const struct operation *operation)
         set_algorithm(model, operation);
         break;
     case OPERATION_MARK_IDLE:
-        device_mark_idle(device);
+        must(device_mark_idle(device, operation->seed % 2 == 0 ? 0 : operation->seed % 60) == 0);
         break;
     case OPERATION_RECOMPRESS:
         recompress(model, operation);

@@ -9,12 +9,6 @@
 #include "common/memory.h"
 #include "common/steps.h"
 
-/*
- * Empty zspages that a class keeps for its next allocation: without one, a class whose last object
- * is freed and taken in turn would make and destroy a zspage each time.
- */
-#define EMPTY_KEPT_MAX 1
-
 static void class_init(struct zs_class *class, unsigned index, const struct zs_class_shape *shape)
 {
     lock_init(&class->lock, LOCK_RANK_CLASS);
@@ -90,6 +84,16 @@ static int zs_alloc(struct zpool *base, size_t size_bytes, block_no owner,
     return 0;
 }
 
+/*
+ * A class keeps one empty zspage for its next allocation: without it, a class whose last object is
+ * freed and taken in turn would make and destroy a zspage each time.
+ */
+static bool is_the_only_empty_one(struct zs_class *class, const struct zspage *zspage)
+{
+    const struct list *empty = &class->group[ZS_GROUP_EMPTY];
+    return empty->next == &zspage->desc.list && zspage->desc.list.next == empty;
+}
+
 static void zs_free(struct zpool *base, struct zpool_handle object)
 {
     struct zs_pool *pool = zs_pool_of(base);
@@ -100,7 +104,7 @@ static void zs_free(struct zpool *base, struct zpool_handle object)
     lock_acquire(&class->lock);
     zspage_give_locked(class, zspage, zspage_place(class, zspage, object));
     if (unlikely(zspage->desc.used_count == 0) && zpdesc_state(&zspage->desc) == ZPDESC_LISTED &&
-        class->zspages[ZS_GROUP_EMPTY] > EMPTY_KEPT_MAX)
+        !is_the_only_empty_one(class, zspage))
         zspage_destroy_locked(pool, class, zspage);
     lock_release(&class->lock);
 }
