@@ -8,6 +8,8 @@ libuzram_sources += \
 	common/lock.h \
 	common/memory.c \
 	common/memory.h \
+	common/parse.c \
+	common/parse.h \
 	common/report.c \
 	common/report.h \
 	common/steps.c \

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libuzram_sources += \
+	device/admin.c \
+	device/attributes.c \
+	device/attributes.h \
 	device/block.c \
 	device/counters.c \
 	device/counters.h \
@@ -12,6 +15,8 @@ libuzram_sources += \
 	device/pressure.c \
 	device/pressure.h \
 	device/range.c \
+	device/reports.c \
+	device/reports.h \
 	device/same_filled.c \
 	device/same_filled.h \
 	device/settings.c \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* parse-test.c: texts from the command line turned into values (plugin/parse.h). */
+/* parse-test.c: texts from the command line turned into values (common/parse.h, plugin/parse.h). */
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/parse.h"
 #include "plugin/parse.h"
 
 static void sizes_in_every_unit_are_read(void **state)
