@@ -8,6 +8,10 @@ libuzram_sources += \
 	common/lock.h \
 	common/memory.c \
 	common/memory.h \
+	common/algorithm_params.c \
+	common/algorithm_params.h \
+	common/parse.c \
+	common/parse.h \
 	common/report.c \
 	common/report.h \
 	common/steps.c \

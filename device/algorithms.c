@@ -5,17 +5,23 @@
 
 #include "device/device_internal.h"
 
+/* relaxed: who reads the bit has a slot that names the entry, which was published after it. */
+static void set_bit(_Atomic uint32_t *bits, uint32_t bit, bool value)
+{
+    if (value)
+        atomic_fetch_or_explicit(bits, bit, memory_order_relaxed);
+    else
+        atomic_fetch_and_explicit(bits, ~bit, memory_order_relaxed);
+}
+
 static void entry_put(struct algorithms *algorithms, unsigned index,
                       const struct algorithm *algorithm)
 {
     uint32_t bit = UINT32_C(1) << index;
     algorithms->entry[index] = *algorithm;
     bool alone = algorithm->codec == NULL || algorithm_decompresses_alone(algorithm);
-    /* relaxed: who reads the bit has a slot that names the entry, which was published after it. */
-    if (alone)
-        atomic_fetch_and_explicit(&algorithms->needs_stream, ~bit, memory_order_relaxed);
-    else
-        atomic_fetch_or_explicit(&algorithms->needs_stream, bit, memory_order_relaxed);
+    set_bit(&algorithms->needs_stream, bit, !alone);
+    set_bit(&algorithms->recompresses, bit, algorithm->only_decompresses);
 }
 
 void algorithms_init(struct algorithms *algorithms, const struct algorithm *written_with)
@@ -138,6 +144,7 @@ void algorithms_sweep(struct device *device)
     for (unsigned i = 0; i < ALGORITHM_COUNT_MAX; i++)
         if (candidates >> i & 1)
             entry_remove(device, i);
+    algorithms_account(device);
 }
 
 /* Only compares entries without a dictionary: two with equal bytes may stand beside each other. */
@@ -235,14 +242,18 @@ int algorithms_set(struct device *device, unsigned role, const struct codec *cod
     }
     if (error == 0)
         algorithms_sweep(device);
+    algorithms_account(device);
     return error;
 }
 
-size_t algorithms_dictionary_bytes(const struct algorithms *algorithms)
+void algorithms_account(struct device *device)
 {
-    size_t bytes = 0;
+    struct algorithms *algorithms = &device->algorithms;
+    uint64_t bytes = 0;
     for (unsigned i = 0; i < ALGORITHM_COUNT_MAX; i++)
         if (algorithms->dictionary[i] != NULL)
             bytes += algorithms->entry[i].codec->dictionary_bytes(algorithms->dictionary[i]);
-    return bytes;
+    atomic_store_explicit(&algorithms->dictionaries_bytes, bytes, memory_order_relaxed);
+    bytes = streams_bytes(device->streams) + streams_bytes(device->background);
+    atomic_store_explicit(&algorithms->streams_bytes, bytes, memory_order_relaxed);
 }

@@ -28,6 +28,7 @@
 
 #include "common/compiler.h"
 #include "compress/streams.h"
+#include "device/slot.h"
 
 /* The role that blocks are written with, and how many there are with it. */
 #define ROLE_WRITE 0u
@@ -40,7 +41,9 @@ struct algorithms {
     struct algorithm entry[ALGORITHM_COUNT_MAX];
     struct codec_dictionary *dictionary[ALGORITHM_COUNT_MAX]; /* of the entries; owned */
     _Atomic uint32_t role[ROLE_COUNT];                        /* an entry's index or ROLE_UNSET */
+    _Atomic uint64_t dictionaries_bytes, streams_bytes;       /* for statistics, without the lock */
     _Atomic uint32_t needs_stream; /* a bit an entry: its blocks are restored with a context */
+    _Atomic uint32_t recompresses; /* a bit an entry: it was made for recompression */
 };
 
 /* Starts with one entry, for writing. */
@@ -54,6 +57,13 @@ static inline uint32_t algorithms_entry_of_role(const struct algorithms *algorit
 {
     /* relaxed: ordered by the stream or the lock that the caller holds. */
     return atomic_load_explicit(&algorithms->role[role], memory_order_relaxed);
+}
+
+/* Whether recompression has stored the block of this slot. */
+static inline bool algorithms_recompressed(const struct algorithms *algorithms, struct slot slot)
+{
+    uint32_t entries = atomic_load_explicit(&algorithms->recompresses, memory_order_relaxed);
+    return slot_kind(slot) == SLOT_OBJECT && (entries >> slot_algorithm(slot) & 1) != 0;
 }
 
 /* The entry that a role points to, or NULL. The caller holds a stream or the reclaim lock. */
@@ -75,7 +85,7 @@ int algorithms_set(struct device *device, unsigned role, const struct codec *cod
  */
 void algorithms_sweep(struct device *device);
 
-/* Bytes of all dictionaries. The caller holds the reclaim lock. */
-size_t algorithms_dictionary_bytes(const struct algorithms *algorithms);
+/* Counts what streams and dictionaries take, after a change. The caller holds the reclaim lock. */
+void algorithms_account(struct device *device);
 
 #endif

@@ -49,6 +49,11 @@ const char *device_zpool_driver_name(size_t index)
     return driver != NULL ? driver->name : NULL;
 }
 
+static uint64_t blocks_of(uint64_t size_bytes)
+{
+    return (size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
+}
+
 static uint64_t pool_pages(uint64_t block_count)
 {
     uint64_t pages = block_count * POOL_ADDRESSES_FACTOR + POOL_ADDRESSES_EXTRA / PAGE_SIZE_BYTES;
@@ -58,10 +63,11 @@ static uint64_t pool_pages(uint64_t block_count)
 static int create_parts(struct device *device, const struct device_config *config,
                         const struct zpool_driver *driver)
 {
-    int error = slot_table_init(&device->slots, device->block_count, &device->budget);
+    uint64_t blocks_max = blocks_of(device->size_max_bytes);
+    int error = slot_table_init(&device->slots, blocks_max, &device->budget);
     if (error != 0)
         return error;
-    error = pages_create(pool_pages(device->block_count), &device->budget, &device->pages);
+    error = pages_create(pool_pages(blocks_max), &device->budget, &device->pages);
     if (error != 0)
         return error;
     struct zpool_config zpool_config = {
@@ -77,7 +83,10 @@ static int create_parts(struct device *device, const struct device_config *confi
     error = streams_create(device->algorithms.entry, 0, &device->streams);
     if (error != 0)
         return error;
-    return streams_create(device->algorithms.entry, 1, &device->background);
+    error = streams_create(device->algorithms.entry, 1, &device->background);
+    if (error == 0)
+        algorithms_account(device);
+    return error;
 }
 
 int device_create(const struct device_config *config, struct device **result)
@@ -86,16 +95,18 @@ int device_create(const struct device_config *config, struct device **result)
     const struct zpool_driver *driver =
         zpool_driver_find(config->zpool_driver != NULL ? config->zpool_driver : "zsmalloc");
     uint64_t limit = config->mem_limit_bytes;
+    uint64_t size_max = config->size_max_bytes != 0 ? config->size_max_bytes : config->size_bytes;
     if (driver == NULL || config->algorithm.codec == NULL || config->size_bytes == 0 ||
-        config->size_bytes > DEVICE_SIZE_MAX_BYTES ||
+        config->size_bytes > size_max || size_max > DEVICE_SIZE_MAX_BYTES ||
         (limit != 0 && limit < device_mem_floor_bytes(config)))
         return -EINVAL;
 
     struct device *device = memory_zalloc(sizeof *device);
     if (device == NULL)
         return -ENOMEM;
-    device->size_bytes = config->size_bytes;
-    device->block_count = (config->size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
+    atomic_init(&device->size_bytes, config->size_bytes);
+    atomic_init(&device->block_count, blocks_of(config->size_bytes));
+    device->size_max_bytes = size_max;
     algorithms_init(&device->algorithms, &config->algorithm);
     budget_init(&device->budget, limit != 0 ? limit / PAGE_SIZE_BYTES : UINT64_MAX);
     lock_init(&device->reclaim, LOCK_RANK_ADMIN);
@@ -139,7 +150,7 @@ void device_destroy(struct device *device)
 
 uint64_t device_size_bytes(const struct device *device)
 {
-    return device->size_bytes;
+    return atomic_load_explicit(&device->size_bytes, memory_order_relaxed);
 }
 
 int device_set(struct device *device, const char *setting, uint64_t value)
@@ -148,13 +159,11 @@ int device_set(struct device *device, const char *setting, uint64_t value)
     return row != NULL ? setting_set(&device->maintenance.settings, row, value) : -ENOENT;
 }
 
-uint64_t device_compact(struct device *device)
+uint64_t device_get(const struct device *device, const char *setting)
 {
-    struct zpool_quota quota = {.objects = UINT64_MAX};
-    lock_acquire(&device->reclaim);
-    uint64_t pages = zpool_compact(device->zpool, &quota);
-    lock_release(&device->reclaim);
-    return pages;
+    const struct setting_row *row = setting_find(setting);
+    checked(row != NULL);
+    return setting_get(&device->maintenance.settings, row);
 }
 
 bool device_reclaim(struct device *device, unsigned attempt)
@@ -237,19 +246,16 @@ void device_statistics(struct device *device, struct device_statistics *statisti
     struct counters *counters = &device->counters;
     const struct recompress *recompress = &device->recompress;
 
-    lock_acquire(&device->reclaim);
-    uint64_t streams_memory = streams_bytes(device->streams) + streams_bytes(device->background);
-    uint64_t dictionaries = algorithms_dictionary_bytes(&device->algorithms);
-    lock_release(&device->reclaim);
     pages_account(device->pages, &account);
     zpool_statistics(device->zpool, &zpool);
     uint64_t limit = atomic_load_explicit(&budget->limit_pages, memory_order_relaxed);
     uint64_t descriptor_pages = zpool.descriptor_bytes / PAGE_SIZE_BYTES;
     *statistics = (struct device_statistics){
-        .disksize = device->size_bytes,
+        .disksize = device_size_bytes(device),
         .orig_data_size = counters_sum(counters, COUNT_BLOCKS_STORED) * BLOCK_SIZE_BYTES,
         .compr_data_size = counters_sum(counters, COUNT_COMPRESSED_BYTES),
         .mem_used_total = atomic_load(&budget->used_pages) * PAGE_SIZE_BYTES,
+        .connections = atomic_load_explicit(&device->connections, memory_order_relaxed),
         .mem_limit = limit != UINT64_MAX ? limit * PAGE_SIZE_BYTES : 0,
         .mem_used_max = atomic_load(&budget->max_pages) * PAGE_SIZE_BYTES,
         .same_pages = counters_sum(counters, COUNT_SAME),
@@ -273,8 +279,8 @@ void device_statistics(struct device *device, struct device_statistics *statisti
         .mem_desc_words = account.word_pages * PAGE_SIZE_BYTES,
         .descriptors = zpool.descriptor_bytes,
         .arena_bookkeeping = account.bookkeeping_pages * PAGE_SIZE_BYTES,
-        .streams_memory = streams_memory,
-        .dictionaries = dictionaries,
+        .streams_memory = atomic_load(&device->algorithms.streams_bytes),
+        .dictionaries = atomic_load(&device->algorithms.dictionaries_bytes),
         .reserve_target = atomic_load(&device->maintenance.settings.reserve),
         .reserve_misses = account.touch_misses,
         .pages_purged = account.purged,
@@ -294,6 +300,7 @@ void device_statistics(struct device *device, struct device_statistics *statisti
         .limit_recompressions = counters_sum(counters, COUNT_LIMIT_RECOMPRESSIONS),
         .limit_refusals = counters_sum(counters, COUNT_LIMIT_REFUSALS),
     };
+    statistics_forget(statistics, &device->forgotten);
 }
 
 /* What all slots say together, to be compared with what is counted. */

@@ -35,6 +35,7 @@ struct device;
 
 struct device_config {
     uint64_t size_bytes;        /* 1 to DEVICE_SIZE_MAX_BYTES; the last block may be partial */
+    uint64_t size_max_bytes;    /* what device_grow may make it; 0: size_bytes */
     struct algorithm algorithm; /* what blocks are written with */
     const char *zpool_driver;   /* NULL: "zsmalloc" */
     uint64_t mem_limit_bytes;   /* pool pages and all tables together; 0: no limit */
@@ -70,6 +71,37 @@ void device_stop(struct device *device);
 void device_destroy(struct device *device);
 
 uint64_t device_size_bytes(const struct device *device);
+
+/*
+ * A client comes or goes. Requests are made only in between, so that what needs a device without
+ * requests (reset) can tell. device_connect waits while such a thing is done.
+ */
+void device_connect(struct device *device);
+void device_disconnect(struct device *device);
+
+/*
+ * Makes the device larger while it is used: blocks behind the old end are empty. Costs addresses
+ * only, which size_max_bytes reserved. Returns 0; -EBUSY: smaller than it is; -EFBIG: more than
+ * size_max_bytes.
+ */
+int device_grow(struct device *device, uint64_t size_bytes) must_use;
+uint64_t device_size_max_bytes(const struct device *device);
+
+/*
+ * Empties every block, gives the memory back and begins all statistics anew; size, algorithm and
+ * settings stay. What descriptors took stays theirs. Returns 0, or -EBUSY while a client is
+ * connected.
+ */
+int device_reset(struct device *device) must_use;
+
+/*
+ * Changes the memory limit, rounded up to pages; 0: none. One below what is used refuses writes
+ * that need memory until enough was given back.
+ */
+void device_set_mem_limit(struct device *device, uint64_t bytes);
+
+/* Begins mem_used_max anew with what is used now. */
+void device_forget_mem_used_max(struct device *device);
 
 /*
  * Reads count bytes at offset. Returns 0, -EINVAL (range) or -EIO (a stored block that does not
@@ -122,6 +154,9 @@ int device_extents(struct device *device, uint64_t count, uint64_t offset, bool 
  */
 int device_set(struct device *device, const char *setting, uint64_t value) must_use;
 
+/* The value of a setting, whose name must be one. */
+uint64_t device_get(const struct device *device, const char *setting);
+
 /* zram's priorities of recompression: 1 to 3. Priority 0 is what blocks are written with. */
 #define DEVICE_PRIORITY_COUNT 4u
 
@@ -170,8 +205,14 @@ int device_recompress(struct device *device, const struct recompress_request *re
  */
 int device_mark_idle(struct device *device, uint64_t seconds) must_use;
 
-/* Compacts the pool now, in the calling thread. Returns pages given back. */
+/*
+ * Compacts the pool now, in the calling thread, in steps between which writers that look for memory
+ * have their turn. Returns pages freed, to the reserve.
+ */
 uint64_t device_compact(struct device *device);
+
+/* Gives free memory beyond the reserve back to the system now. Returns pages given back. */
+uint64_t device_give_back(struct device *device);
 
 /* A consistent-enough snapshot: each value is exact when nothing is under way. */
 void device_statistics(struct device *device, struct device_statistics *statistics);

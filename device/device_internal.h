@@ -3,6 +3,9 @@
  * device_internal.h: the body of a device, for the files of this folder.
  *
  *      device.c      make and end it, statistics, validation
+ *      admin.c       change it while it lives: size, limit, algorithm, reset
+ *      attributes.c  its attributes, for the control socket
+ *      reports.c     those that are long: statistics, classes, arenas, blocks
  *      range.c       byte ranges, cut into blocks
  *      block.c       one block: read, write, free
  *      owner.c       what the pool's movers ask of slots
@@ -22,16 +25,21 @@
 #include "device/slot_table.h"
 
 struct device {
+    /* Only ever grow, under reclaim; any request may read them (relaxed). */
+    _Atomic uint64_t size_bytes;
+    _Atomic uint64_t block_count;
+
     /* Fixed after device_create. */
-    uint64_t size_bytes;
-    uint64_t block_count;
+    uint64_t size_max_bytes; /* what there are addresses for */
     struct pages *pages;
     struct zpool *zpool;
     struct streams *streams;    /* for requests */
     struct streams *background; /* one, for recompression, under the reclaim lock */
 
     struct budget budget;
-    struct lock reclaim; /* LOCK_RANK_ADMIN: who looks for memory, or gives some back */
+    struct lock reclaim;          /* LOCK_RANK_ADMIN: who looks for memory, or gives some back */
+    _Atomic uint64_t connections; /* written under reclaim */
+    struct device_statistics forgotten; /* of counters: what they were at the last reset */
     struct slot_table slots;
     struct counters counters;
     struct algorithms algorithms; /* under the reclaim lock, see there */

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libuzram_sources += \
+	device/admin.c \
 	device/algorithms.c \
 	device/algorithms.h \
+	device/attributes.c \
+	device/attributes.h \
+	device/attributes_algorithms.c \
+	device/attributes_algorithms.h \
 	device/block.c \
 	device/counters.c \
 	device/counters.h \
@@ -16,6 +21,8 @@ libuzram_sources += \
 	device/range.c \
 	device/recompress.c \
 	device/recompress.h \
+	device/reports.c \
+	device/reports.h \
 	device/same_filled.c \
 	device/same_filled.h \
 	device/settings.c \

@@ -36,7 +36,8 @@ static bool is_whole(struct piece piece)
 
 static int check_range(struct device *device, uint64_t count, uint64_t offset)
 {
-    if (offset <= device->size_bytes && count <= device->size_bytes - offset)
+    uint64_t size = device_size_bytes(device);
+    if (offset <= size && count <= size - offset)
         return 0;
     counter_add(counters_shard(&device->counters), COUNT_INVALID_IO, 1);
     return -EINVAL;
@@ -104,8 +105,8 @@ static void whole_blocks(const struct device *device, uint64_t count, uint64_t o
 {
     *first = (offset + BLOCK_SIZE_BYTES - 1) >> BLOCK_SHIFT;
     *end = (offset + count) >> BLOCK_SHIFT;
-    if (offset + count == device->size_bytes)
-        *end = device->block_count;
+    if (offset + count == device_size_bytes(device))
+        *end = (offset + count + BLOCK_SIZE_BYTES - 1) >> BLOCK_SHIFT;
     if (*end < *first)
         *end = *first;
 }

@@ -19,3 +19,12 @@ uint64_t statistic_value(const struct device_statistics *statistics,
 {
     return *(const uint64_t *)((const char *)statistics + row->offset);
 }
+
+void statistics_forget(struct device_statistics *statistics, const struct device_statistics *before)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t *value = (uint64_t *)((char *)statistics + rows[i].offset);
+        if (rows[i].kind == STATISTIC_COUNTER)
+            *value -= statistic_value(before, &rows[i]);
+    }
+}

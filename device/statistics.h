@@ -18,6 +18,7 @@ enum statistic_kind { STATISTIC_GAUGE, STATISTIC_COUNTER };
     X(orig_data_size, GAUGE, "bytes", "data stored, uncompressed (same-filled blocks included)") \
     X(compr_data_size, GAUGE, "bytes", "compressed length of all stored blocks")                 \
     X(mem_used_total, GAUGE, "bytes", "resident memory: pool pages and all tables below")        \
+    X(connections, GAUGE, "connections", "clients that are connected")                           \
     X(mem_limit, GAUGE, "bytes", "most that mem_used_total may become, 0: no limit")             \
     X(mem_used_max, GAUGE, "bytes", "the highest mem_used_total was")                            \
     X(same_pages, GAUGE, "blocks", "same-filled blocks, which take no pool memory")              \
@@ -79,6 +80,10 @@ struct statistic_row {
 
 /* The rows in order; *count is set to their number. Static memory. */
 const struct statistic_row *statistic_rows(size_t *count);
+
+/* Takes what counters were before from a snapshot; gauges stay. */
+void statistics_forget(struct device_statistics *statistics,
+                       const struct device_statistics *before);
 
 /* The value of a row in a snapshot. */
 uint64_t statistic_value(const struct device_statistics *statistics,

@@ -286,3 +286,21 @@ void pages_account(struct pages *pages, struct pages_account *account)
         pages->arenas_active * ARENA_PAGES - guarded - pages->owned_total - account->free_resident;
     lock_release(&pages->lock);
 }
+
+bool pages_arena(struct pages *pages, uint64_t index, struct pages_arena *result)
+{
+    lock_acquire(&pages->lock);
+    bool is_known = index < pages->arenas_known;
+    *result = (struct pages_arena){0};
+    if (is_known && pages->arenas[index].state != ARENA_INACTIVE) {
+        const struct arena *arena = &pages->arenas[index];
+        *result = (struct pages_arena){
+            .is_active = true,
+            .mobility = (enum page_mobility)arena->mobility,
+            .owned = ARENA_PAGES - arena->guarded - arena->free_count,
+            .free_resident = arena->resident_count,
+        };
+    }
+    lock_release(&pages->lock);
+    return is_known;
+}

@@ -171,6 +171,16 @@ struct pages_account {
 
 void pages_account(struct pages *pages, struct pages_account *account);
 
+/* One arena, for pictures: how many of its pages have an owner, or are kept ready. */
+struct pages_arena {
+    bool is_active;
+    enum page_mobility mobility;
+    unsigned owned, free_resident;
+};
+
+/* Describes the index-th arena; false past the last that was ever active. */
+bool pages_arena(struct pages *pages, uint64_t index, struct pages_arena *arena);
+
 /* Free resident pages now, without a lock: what background work looks at to decide. */
 uint64_t pages_free_resident(const struct pages *pages);
 

@@ -13,8 +13,9 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "common/algorithm_params.h"
+#include "common/parse.h"
 #include "compress/codec.h"
-#include "plugin/parse.h"
 
 /* Each priority's, and as often again. */
 #define PARAMS_BY_ALGO_MAX (2 * DEVICE_PRIORITY_COUNT)
@@ -25,6 +26,7 @@
 static struct {
     bool initialised;
     struct device_config device;
+    const char *size_max_text;
     const char *mem_limit_text;
     const char *reserve_text;
     struct priority {
@@ -43,6 +45,7 @@ static struct {
     bool setting_given[DEVICE_SETTING_COUNT];
     uint64_t setting[DEVICE_SETTING_COUNT];
     char *stats_file;
+    char *control;
 } config;
 
 /* Copies a text so that it fits into one line of a message: printable, and not too long. */
@@ -100,6 +103,16 @@ static int set_size(const char *key, const char *value)
     if (parse_size(value, &bytes) < 0 || bytes == 0 || bytes > DEVICE_SIZE_MAX_BYTES)
         return refuse(key, value, "not a size a disk can have; " SIZE_ACCEPTED);
     config.device.size_bytes = bytes;
+    return 0;
+}
+
+static int set_size_max(const char *key, const char *value)
+{
+    uint64_t bytes;
+    if (parse_size(value, &bytes) < 0 || bytes == 0 || bytes > DEVICE_SIZE_MAX_BYTES)
+        return refuse(key, value, "not a size a disk can have; " SIZE_ACCEPTED);
+    config.device.size_max_bytes = bytes;
+    config.size_max_text = value;
     return 0;
 }
 
@@ -197,6 +210,15 @@ static int set_stats_file(const char *key, const char *value)
     free(config.stats_file);
     config.stats_file = nbdkit_absolute_path(value); /* the server leaves this directory */
     return config.stats_file == NULL ? -1 : 0;
+}
+
+static int set_control(const char *key, const char *value)
+{
+    if (*value == '\0')
+        return refuse(key, value, "not a path; give that of the socket to make, or off for none");
+    free(config.control);
+    config.control = strcmp(value, "off") == 0 ? strdup("") : nbdkit_absolute_path(value);
+    return config.control == NULL ? -1 : 0;
 }
 
 static const struct {
@@ -369,6 +391,10 @@ int config_finish(void)
         nbdkit_error("size=: missing; " SIZE_ACCEPTED);
         return -1;
     }
+    if (config.size_max_text != NULL && config.device.size_max_bytes < config.device.size_bytes)
+        return refuse("size_max", config.size_max_text,
+                      "less than the disk's size; give at least %" PRIu64 " bytes",
+                      config.device.size_bytes);
     if (finish_algorithms() < 0 || finish_memory() < 0)
         return -1;
     return 0;
@@ -420,8 +446,15 @@ const char *config_stats_file(void)
     return config.stats_file;
 }
 
+const char *config_control(void)
+{
+    return config.control;
+}
+
 void config_free(void)
 {
+    free(config.control);
+    config.control = NULL;
     free(config.stats_file);
     config.stats_file = NULL;
     for (unsigned i = 0; i < DEVICE_PRIORITY_COUNT; i++) {

@@ -4,8 +4,8 @@
 plugin_LTLIBRARIES = plugin/nbdkit-zram-plugin.la
 plugin_nbdkit_zram_plugin_la_SOURCES = \
 	plugin/config.c plugin/config.h \
+	plugin/control_socket.c plugin/control_socket.h \
 	plugin/io.c plugin/io.h \
-	plugin/parse.c plugin/parse.h \
 	plugin/stats_file.c plugin/stats_file.h \
 	plugin/zram.c
 plugin_nbdkit_zram_plugin_la_CPPFLAGS = $(release_cppflags)

@@ -3,10 +3,10 @@
  * zram.c: the plugin itself: its life from load to unload, and the table that nbdkit reads.
  *
  *     config, config_complete    the command line is checked            config.c
- *     get_ready                  the device is made, errors still reach the user
- *     after_fork                 its thread starts: fork would have killed it
+ *     get_ready                  the device and its control socket are made: errors reach the user
+ *     after_fork                 their threads start: fork would have killed them
  *     open … close               connections are served                  io.c, stats_file.c
- *     cleanup                    its thread ends, statistics are shown
+ *     cleanup                    the threads end, statistics are shown
  *     unload                     the device goes
  */
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "compress/codec.h"
 #include "device/device.h"
 #include "plugin/config.h"
+#include "plugin/control_socket.h"
 #include "plugin/io.h"
 #include "plugin/stats_file.h"
 
@@ -62,7 +63,9 @@ static int zram_get_ready(void)
     }
     if (config_apply(the_device) < 0)
         return -1;
-    return stats_file_write(the_device, config_stats_file());
+    if (stats_file_write(the_device, config_stats_file()) < 0)
+        return -1;
+    return control_socket_prepare(the_device, config_control());
 }
 
 static int zram_after_fork(void)
@@ -72,7 +75,7 @@ static int zram_after_fork(void)
         nbdkit_error("the maintenance thread cannot be started: %s", strerror(-result));
         return -1;
     }
-    return 0;
+    return control_socket_start(the_device, config_control());
 }
 
 /*
@@ -82,6 +85,7 @@ static int zram_after_fork(void)
 static void *zram_open(int readonly)
 {
     (void)readonly;
+    device_connect(the_device);
     stats_file_write(the_device, config_stats_file());
     return the_device;
 }
@@ -89,6 +93,7 @@ static void *zram_open(int readonly)
 static void zram_close(void *handle)
 {
     stats_file_write(handle, config_stats_file());
+    device_disconnect(handle);
 }
 
 /* Every statistic with its unit, for nbdkit -v. */
@@ -106,6 +111,7 @@ static void statistics_debug(void)
 
 static void zram_cleanup(void)
 {
+    control_socket_close();
     device_stop(the_device);
     stats_file_write(the_device, config_stats_file());
     statistics_debug();
@@ -113,6 +119,7 @@ static void zram_cleanup(void)
 
 static void zram_unload(void)
 {
+    control_socket_close();
     device_destroy(the_device);
     the_device = NULL;
     config_free();

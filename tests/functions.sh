@@ -14,6 +14,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/uzram-test.XXXXXX")
 socket=$work/socket
 # shellcheck disable=SC2034  # for the scripts
 uri="nbd+unix:///?socket=$socket"
+# Where servers make their control sockets that are told no place.
+export XDG_RUNTIME_DIR=$work
 server=
 checks=0
 failures=0

@@ -14,6 +14,8 @@
 #include "tests/device-model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+extern const char fuzz_corpus[];
+const char fuzz_corpus[] = "tests/corpus/device";
 
 #define HEADER_BYTES    2
 #define OPERATION_BYTES 6

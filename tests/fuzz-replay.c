@@ -2,7 +2,7 @@
 /*
  * fuzz-replay.c: does again what the fuzzer has found: each file of a corpus is one test.
  *
- *      fuzz-replay [FILE…]       without files: all of tests/corpus/device
+ *      fuzz-replay [FILE…]       without files: all of the folder that the target names
  *
  * Speaks TAP. A stream that fails ends the program; its name is the last that was printed.
  */
@@ -15,6 +15,7 @@
 #define STREAM_BYTES_MAX 65536
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+extern const char fuzz_corpus[]; /* below the sources' top */
 
 static unsigned test_count, failure_count;
 
@@ -68,7 +69,7 @@ int main(int argc, char **argv)
         replay(argv[i]);
     if (argc == 1) {
         char *folder;
-        if (asprintf(&folder, "%s/tests/corpus/device", top != NULL ? top : ".") < 0)
+        if (asprintf(&folder, "%s/%s", top != NULL ? top : ".", fuzz_corpus) < 0)
             abort();
         replay_folder(folder);
         free(folder);

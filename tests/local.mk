@@ -10,11 +10,14 @@ unit_tests = \
 	tests/device-threads-test \
 	tests/pages-random-test \
 	tests/zpool-random-test \
+	tests/attributes-test \
 	tests/chunked-test \
 	tests/classes-test \
 	tests/compress-allocation-test \
 	tests/compress-codec-test \
 	tests/compress-streams-test \
+	tests/control-server-test \
+	tests/control-session-test \
 	tests/descriptors-test \
 	tests/device-contention-test \
 	tests/device-failure-test \
@@ -23,6 +26,7 @@ unit_tests = \
 	tests/device-range-test \
 	tests/device-statistics-test \
 	tests/device-test \
+	tests/fuzz-control-replay \
 	tests/fuzz-replay \
 	tests/maintenance-test \
 	tests/pages-parts-test \
@@ -86,6 +90,9 @@ tests_libdevice_support_la_SOURCES = \
 	tests/device-model.c tests/device-model.h \
 	tests/device-steps.c tests/device-steps.h \
 	tests/device-support.c tests/device-support.h
+tests_attributes_test_LDADD = $(device_ldadd)
+tests_control_server_test_SOURCES = tests/control-server-test.c tests/control-table.h
+tests_control_session_test_SOURCES = tests/control-session-test.c tests/control-table.h
 tests_device_contention_test_LDADD = $(device_ldadd)
 tests_device_failure_test_LDADD = $(device_ldadd)
 tests_device_limit_test_LDADD = $(device_ldadd)
@@ -95,6 +102,8 @@ tests_device_range_test_LDADD = $(device_ldadd)
 tests_device_statistics_test_LDADD = $(device_ldadd)
 tests_device_test_LDADD = $(device_ldadd)
 tests_device_threads_test_LDADD = $(device_ldadd)
+tests_fuzz_control_replay_SOURCES = \
+	tests/control-table.h tests/fuzz-control.c tests/fuzz-replay.c
 tests_fuzz_replay_SOURCES = tests/fuzz-device.c tests/fuzz-replay.c
 tests_fuzz_replay_LDADD = $(device_ldadd)
 tests_maintenance_test_LDADD = $(device_ldadd)
@@ -111,12 +120,14 @@ tests_slot_test_LDADD = $(device_ldadd)
 # Not made by `make check`, which replays what was found. In a build of its own:
 #     configure CC=clang --enable-sanitizers=fuzzer-no-link,address,undefined
 #     make tests/fuzz-device && tests/fuzz-device NEW-STREAMS SRCDIR/tests/corpus/device
-EXTRA_PROGRAMS += tests/fuzz-device
+#     make tests/fuzz-control && tests/fuzz-control -max_len=9000 NEW-STREAMS SRCDIR/tests/corpus/control
+EXTRA_PROGRAMS += tests/fuzz-control tests/fuzz-device
+tests_fuzz_control_SOURCES = tests/fuzz-control.c tests/control-table.h
+tests_fuzz_control_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_device_SOURCES = tests/fuzz-device.c
 tests_fuzz_device_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_device_LDADD = $(device_ldadd)
 
-tests_parse_test_SOURCES = tests/parse-test.c plugin/parse.c
 
 client_cppflags = $(release_cppflags) $(LIBNBD_CFLAGS)
 tests_nbd_disconnect_SOURCES = tests/nbd-disconnect.c tests/nbd-client.c tests/nbd-client.h

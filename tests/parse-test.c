@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* parse-test.c: texts from the command line turned into values (plugin/parse.h). */
+/*
+ * parse-test.c: texts that people write turned into values (common/parse.h,
+ * common/algorithm_params.h).
+ */
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -8,7 +11,8 @@
 
 #include <cmocka.h>
 
-#include "plugin/parse.h"
+#include "common/algorithm_params.h"
+#include "common/parse.h"
 
 static void sizes_in_every_unit_are_read(void **state)
 {

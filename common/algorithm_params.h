@@ -1,33 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * parse.h: texts from the command line turned into values. Knows neither nbdkit nor the device;
- * says nothing to the user: whoever calls knows the key to name.
+ * algorithm_params.h: what zram's algorithm_params and recomp_algorithm are written as. Says
+ * nothing to the user: whoever calls knows what was being set.
  */
-#ifndef UZRAM_PLUGIN_PARSE_H
-#define UZRAM_PLUGIN_PARSE_H
+#ifndef UZRAM_COMMON_ALGORITHM_PARAMS_H
+#define UZRAM_COMMON_ALGORITHM_PARAMS_H
 
 #include <limits.h>
 #include <stdint.h>
 
 #include "common/compiler.h"
 
-/*
- * A size in bytes: decimal digits and at most one of the suffixes b (bytes), s (512-byte sectors),
- * k, m, g, t, p, e (powers of 1024) in either case: what nbdkit_parse_size takes.
- * Returns 0, -EINVAL (not a size) or -ERANGE (more than INT64_MAX); *bytes is set only on success.
- */
-int parse_size(const char *text, uint64_t *bytes) must_use;
-
-/*
- * A whole decimal number from min to max, nothing before or behind it but a sign.
- * Returns 0, -EINVAL (not a number) or -ERANGE; *number is set only on success.
- */
-int parse_integer(const char *text, int min, int max, int *number) must_use;
-
 #define ALGORITHM_NAME_BYTES_MAX 16
 #define ALGORITHM_PRIORITY_MAX   3
 
-/* zram's algorithm_params or recomp_algorithm taken apart. */
 struct algorithm_params {
     char algo[ALGORITHM_NAME_BYTES_MAX]; /* "" if not given */
     bool has_priority;
