@@ -156,6 +156,7 @@ bool slot_lock_try(struct slot_table *table, block_no block, struct zpool_handle
     if (!take_if_free(&table->words[block], &word))
         return false;
     lock_rank_taken(LOCK_RANK_SLOT);
+    recharge_if_discarded(table, block);
     *slot = without_lock(word);
     if (slot_has_object(*slot) && slot_object(*slot).position == object.position)
         return true;
@@ -184,9 +185,17 @@ bool slot_mark_try(struct slot_table *table, block_no block, struct slot from, s
 {
     checked(from.word != 0); /* An empty slot's page can be given back at any time. */
     uint64_t expected = from.word;
+    step("slot: to be marked");
     /* relaxed: an exchange goes on with the release of the holder that published the slot. */
-    return atomic_compare_exchange_strong_explicit(&table->words[block], &expected, to.word,
-                                                   memory_order_relaxed, memory_order_relaxed);
+    if (atomic_compare_exchange_strong_explicit(&table->words[block], &expected, to.word,
+                                                memory_order_relaxed, memory_order_relaxed))
+        return true;
+    if (unlikely(!slot_table_is_used(table, block))) {
+        /* Given back meanwhile, and resident again since even a failed exchange writes. */
+        struct slot slot = slot_lock(table, block);
+        slot_unlock(table, block, slot);
+    }
+    return false;
 }
 
 /* Locks all slots of the page if all are empty and free. False: none is locked. */

@@ -38,6 +38,61 @@ static void trying_looks_again_once_it_has_the_lock(void **state)
     assert_true(atomic_load(&table->words[3]) == slot_with_object(78).word);
 }
 
+/* The page goes while the mover is about to lock: it must not stay resident and uncharged. */
+static void page_that_a_mover_touches_late_is_charged(void **state)
+{
+    struct fixture *fixture = *state;
+    struct slot_table *table = &fixture->table;
+    slot_put(table, 3, slot_with_object(77));
+    struct gate *gate = gate_set("slot: names the object, not locked yet", GATE_STOPS_FIRST);
+    pthread_t mover = thread_start(try_for_77, table);
+    gate_await(gate, 1);
+    slot_put(table, 3, slot_empty());
+    assert_true(slot_table_discard(table, 3));
+    used_pages_must_be(fixture, 0);
+    gate_open(gate);
+    assert_null(thread_join(mover));
+    gates_remove();
+    used_pages_must_be(fixture, slot_page_is_resident(table, 0));
+}
+
+static void *mark_77_idle(void *context)
+{
+    struct slot idle = {slot_with_object(77).word | SLOT_IDLE_BIT};
+    return slot_mark_try(context, 3, slot_with_object(77), idle) ? context : NULL;
+}
+
+static void page_that_a_mark_touches_late_is_charged(void **state)
+{
+    struct fixture *fixture = *state;
+    struct slot_table *table = &fixture->table;
+    slot_put(table, 3, slot_with_object(77));
+    struct gate *gate = gate_set("slot: to be marked", GATE_STOPS_FIRST);
+    pthread_t marker = thread_start(mark_77_idle, table);
+    gate_await(gate, 1);
+    slot_put(table, 3, slot_empty());
+    assert_true(slot_table_discard(table, 3));
+    gate_open(gate);
+    assert_null(thread_join(marker));
+    gates_remove();
+    used_pages_must_be(fixture, slot_page_is_resident(table, 0));
+    assert_true(atomic_load(&table->words[3]) == 0);
+}
+
+static void marks_change_only_what_is_unlocked_and_as_expected(void **state)
+{
+    struct slot_table *table = &((struct fixture *)*state)->table;
+    slot_put(table, 3, slot_with_object(77));
+    assert_non_null(mark_77_idle(table));
+    assert_true(slot_is_idle(slot_peek(table, 3)));
+    assert_null(mark_77_idle(table)); /* it is no longer what was expected */
+    slot_put(table, 3, slot_with_object(77));
+    struct slot slot = slot_lock(table, 3);
+    assert_null(mark_77_idle(table));
+    slot_unlock(table, 3, slot);
+    assert_non_null(mark_77_idle(table));
+}
+
 struct waiter {
     struct slot_table *table;
     block_no block;
@@ -322,6 +377,9 @@ int main(void)
     watchdog_start("slot-table-race-test", 300);
     const struct CMUnitTest tests[] = {
         TABLE_TEST(trying_looks_again_once_it_has_the_lock),
+        TABLE_TEST(page_that_a_mover_touches_late_is_charged),
+        TABLE_TEST(page_that_a_mark_touches_late_is_charged),
+        TABLE_TEST(marks_change_only_what_is_unlocked_and_as_expected),
         TABLE_TEST(waiter_that_sleeps_late_still_sees_the_unlock),
         TABLE_TEST(all_who_sleep_for_one_slot_get_it),
         TABLE_TEST(all_who_sleep_for_different_slots_get_theirs),
