@@ -92,23 +92,46 @@ static int listen_at(struct listener *listener, const struct sockaddr_un *addres
     return 0;
 }
 
-int listener_open(struct listener *listener, const char *path, struct text *sentence)
+/* Sets the address and the listener's paths. Returns 0, -ENAMETOOLONG or -ENOMEM. */
+static int name_it(struct listener *listener, const char *path, struct sockaddr_un *address,
+                   struct text *sentence)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     *listener = (struct listener){.socket = -1, .lock = -1};
-    if (strlen(path) >= sizeof address.sun_path) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address->sun_path) {
         text_add(sentence, "too long; the path of a socket has at most %zu bytes",
-                 sizeof address.sun_path - 1);
+                 sizeof address->sun_path - 1);
         return -ENAMETOOLONG;
     }
-    strcpy(address.sun_path, path);
+    strcpy(address->sun_path, path);
     listener->path = strdup(path);
-    if (listener->path == NULL || asprintf(&listener->lock_path, "%s.lock", path) < 0) {
-        free(listener->path);
-        *listener = (struct listener){.socket = -1, .lock = -1};
-        return refuse(sentence, -ENOMEM, "it can't be kept");
+    if (listener->path != NULL && asprintf(&listener->lock_path, "%s.lock", path) >= 0)
+        return 0;
+    listener->lock_path = NULL;
+    listener_close(listener);
+    return refuse(sentence, -ENOMEM, "it can't be kept");
+}
+
+void listener_remove_stale(const char *path)
+{
+    struct listener listener;
+    struct sockaddr_un address;
+    struct text sentence = text_of_limit(1000);
+    if (name_it(&listener, path, &address, &sentence) == 0) {
+        if (take_lock(&listener, &sentence) == 0)
+            (void)remove_stale(&address, &sentence);
+        listener_close(&listener);
     }
-    int error = take_lock(listener, sentence);
+    text_free(&sentence);
+}
+
+int listener_open(struct listener *listener, const char *path, struct text *sentence)
+{
+    struct sockaddr_un address;
+    int error = name_it(listener, path, &address, sentence);
+    if (error != 0)
+        return error;
+    error = take_lock(listener, sentence);
     if (error == 0)
         error = remove_stale(&address, sentence);
     if (error == 0)

@@ -28,6 +28,12 @@ struct listener {
  */
 int listener_open(struct listener *listener, const char *path, struct text *sentence) must_use;
 
+/*
+ * Removes the socket at a path, and its lock file, if its server has ended without doing so. Does
+ * nothing if anybody serves there, or may be about to.
+ */
+void listener_remove_stale(const char *path);
+
 /* Closes it and removes both files. One that was never opened, all zeros but socket -1, too. */
 void listener_close(struct listener *listener);
 

@@ -19,7 +19,8 @@ bool place_folder(unsigned index, char *path);
 
 /*
  * The path for a server of this process, in `path` of PATH_MAX bytes; makes the folder, for its
- * owner alone. Returns 0, -ENOENT (no such folder can be named) or what mkdir had against it.
+ * owner alone, or removes from it what servers have left that were killed. Returns 0, -ENOENT (no
+ * such folder can be named) or what mkdir had against it.
  */
 int place_own(char *path) must_use;
 

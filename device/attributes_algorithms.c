@@ -18,6 +18,7 @@
 #define VALUE_SHOWN 128
 
 #define TRAIN_BYTES_DEFAULT (32 * KIB)
+#define TRAIN_BYTES_MAX     (256 * KIB) /* an answer has room for it in hexadecimal */
 
 static_assert(ALGORITHM_PRIORITY_MAX + 1 == DEVICE_PRIORITY_COUNT, "what is parsed, a device has");
 
@@ -400,12 +401,15 @@ int get_train(void *context, const struct attribute *attribute, const char *argu
         .dictionary_bytes = parts.bytes,
     };
     struct train_result result;
-    int error = device_train(context, &request, &result);
+    size_t most = parts.codec->dictionary_bytes_max;
+    if (most > TRAIN_BYTES_MAX)
+        most = TRAIN_BYTES_MAX;
+    int error = parts.bytes <= most ? device_train(context, &request, &result) : -EINVAL;
     if (error == -EINVAL)
         return attribute_refuse(answer, error, attribute, argument,
                                 "%s takes level=%d to level=%d and size=1024 to size=%zu",
                                 parts.codec->name, parts.codec->level_min, parts.codec->level_max,
-                                parts.codec->dictionary_bytes_max);
+                                most);
     if (error == -ENODATA)
         return attribute_refuse(answer, error, attribute, argument,
                                 "too few blocks are stored, or they have nothing in common");

@@ -576,6 +576,7 @@ static void a_dictionary_is_trained_and_told_what_it_would_save(void **state)
     assert_int_equal(get_part(device, "train", "algo=lz5"), -EINVAL);
     assert_int_equal(get_part(device, "train", "size=100"), -EINVAL);
     assert_int_equal(get_part(device, "train", "level=99"), -EINVAL);
+    assert_int_equal(get_part(device, "train", "size=257K"), -EINVAL);
     /* Lines of words from a small vocabulary, so that blocks have much in common. */
     for (block_no block = 0; block < 1000; block++) {
         char data[BLOCK + 32];

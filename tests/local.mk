@@ -55,6 +55,8 @@ script_tests = \
 	tests/extents \
 	tests/limits \
 	tests/modes \
+	tests/control \
+	tests/tool \
 	tests/qemu \
 	tests/bad-input \
 	tests/describe \

@@ -231,14 +231,11 @@ static void verify(const char *uri, const unsigned char *shadow, uint64_t size)
     nbd_close(nbd);
 }
 
-static uint64_t disk_size(const char *uri)
+static uint64_t disk_size(struct nbd_handle *nbd)
 {
-    struct nbd_handle *nbd = client_connect(uri);
     int64_t size = nbd_get_size(nbd);
     if (size < 0)
         fail("size: %s", nbd_get_error());
-    nbd_shutdown(nbd, 0);
-    nbd_close(nbd);
     return (uint64_t)size;
 }
 
@@ -249,7 +246,9 @@ int main(int argc, char **argv)
     const char *uri = argv[1];
     uint64_t connections = number_argument(argv[2]);
     uint64_t seed = argc > 4 ? number_argument(argv[4]) : (uint64_t)time(NULL);
-    uint64_t size = disk_size(uri);
+    /* Stays to the end, so that the disk is in use all the while. */
+    struct nbd_handle *first = client_connect(uri);
+    uint64_t size = disk_size(first);
     if (connections == 0 || connections > CONNECTIONS_MAX || size < 2 * connections)
         fail("%s connections: give 1 to %d, and no more than half the bytes of the disk", argv[2],
              CONNECTIONS_MAX);
@@ -277,6 +276,8 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < connections; i++)
         pthread_join(threads[i], NULL);
     verify(uri, shadow, size);
+    nbd_shutdown(first, 0);
+    nbd_close(first);
     free(shadow);
     return 0;
 }

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# tool/: the program uzram, its manual, and completion for bash.
+#
+# A sub-command is a file here, and a line in the table of uzram.c.
+
+bin_PROGRAMS = tool/uzram
+tool_uzram_SOURCES = \
+	tool/canvas.c tool/canvas.h \
+	tool/classes.c \
+	tool/command.h \
+	tool/font.c tool/font.h \
+	tool/format.c tool/format.h \
+	tool/get.c \
+	tool/list.c \
+	tool/map.c \
+	tool/metrics.c \
+	tool/servers.c tool/servers.h \
+	tool/set.c \
+	tool/status.c \
+	tool/table.c tool/table.h \
+	tool/terminal.c tool/terminal.h \
+	tool/top.c \
+	tool/train.c \
+	tool/uzram.c
+tool_uzram_CPPFLAGS = $(release_cppflags)
+tool_uzram_CFLAGS = $(AM_CFLAGS) $(PNG_CFLAGS)
+tool_uzram_LDADD = libuzram.la $(PNG_LIBS) -lm
+
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = tool/completion/uzram
+
+man1_MANS += tool/uzram.1
+EXTRA_DIST += tool/uzram.pod
+CLEANFILES += tool/uzram.1
+
+tool/uzram.1: tool/uzram.pod
+	$(AM_V_GEN)$(MKDIR_P) tool && $(POD2MAN) --section=1 --center="uzram" --utf8 \
+		--release="uzram-$(VERSION)" --name=uzram \
+		$(top_srcdir)/tool/uzram.pod $@.new && mv $@.new $@
