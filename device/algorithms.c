@@ -86,6 +86,7 @@ static uint32_t entries_of_slots(const struct slot_table *slots, uint32_t asked)
 struct change {
     struct algorithms *algorithms;
     unsigned index;
+    bool entry_stays; /* It has the algorithm, and readers without a stream may be looking at it. */
     struct algorithm algorithm;
     unsigned role; /* ROLE_COUNT: none */
     uint32_t role_entry;
@@ -94,7 +95,8 @@ struct change {
 static void change_apply(void *context)
 {
     const struct change *change = context;
-    entry_put(change->algorithms, change->index, &change->algorithm);
+    if (!change->entry_stays)
+        entry_put(change->algorithms, change->index, &change->algorithm);
     if (change->role < ROLE_COUNT)
         atomic_store_explicit(&change->algorithms->role[change->role], change->role_entry,
                               memory_order_relaxed);
@@ -180,6 +182,7 @@ static int role_move(struct device *device, unsigned role, uint32_t index)
         /* By way of the streams, so that no writer is left with the old one. */
         struct change change = {.algorithms = algorithms,
                                 .index = index,
+                                .entry_stays = true,
                                 .algorithm = algorithms->entry[index],
                                 .role = role,
                                 .role_entry = index};
