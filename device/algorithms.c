@@ -108,18 +108,22 @@ static void change_apply(void *context)
  */
 static int change_streams(struct device *device, struct change *change)
 {
+    const struct algorithm none = {0};
     struct algorithm in_background = change->algorithm;
     in_background.only_decompresses = false;
-    int error = streams_change(device->background, change->index, &in_background, NULL, NULL);
+    bool removes = change->algorithm.codec == NULL;
+    int error = 0;
+    /* Whatever fails, an entry that is there has its context in the background. */
+    if (!removes)
+        error = streams_change(device->background, change->index, &in_background, NULL, NULL);
     if (error != 0)
         return error;
     error =
         streams_change(device->streams, change->index, &change->algorithm, change_apply, change);
-    if (error != 0) {
-        /* If that fails too, a context that nobody uses stays until the entry's next change. */
-        const struct algorithm none = {0};
-        int undone = streams_change(device->background, change->index, &none, NULL, NULL);
-        (void)undone;
+    if (removes == (error == 0)) {
+        /* If that fails, a context that nobody uses stays until the entry's next change. */
+        int removed = streams_change(device->background, change->index, &none, NULL, NULL);
+        (void)removed;
     }
     return error;
 }

@@ -275,9 +275,12 @@ static void alloc_beyond_the_limit_returns_enospc_and_keeps_every_old_block(void
     budget_set_limit(&pool.budget, atomic_load(&pool.budget.used_pages));
     struct rng rng = rng_of_stream(5);
     unsigned refused = 0;
-    for (block_no block = 0; block < 500; block++) {
+    /* Twice, the second time with pages of their own, which all have no room together. */
+    for (block_no i = 0; i < 1000; i++) {
+        block_no block = i % 500;
         struct zpool_handle before = block_object(&pool, block);
-        int error = block_write(&pool, block, rng_size(&rng), block_content(block, 7));
+        size_t size = i < 500 ? rng_size(&rng) : PAGE_SIZE_BYTES;
+        int error = block_write(&pool, block, size, block_content(block, 7));
         if (error == 0)
             continue;
         refused++;
