@@ -74,7 +74,7 @@ static int judge(struct device *device, const struct samples *samples,
 {
     const struct codec *codec = request->codec;
     struct codec_parameters parameters = {.level = request->level, .dictionary = dictionary};
-    struct codec_context *context;
+    struct codec_context *context = NULL;
     unsigned char *target = memory_zalloc(2 * BLOCK_SIZE_BYTES);
     int error = target != NULL ? codec->context_create(&parameters, &context) : -ENOMEM;
     *bytes = 0;
