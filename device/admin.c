@@ -4,6 +4,7 @@
  * holds `reclaim` and has seen no connection: connections come and go under the same lock.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "device/device_internal.h"
 
@@ -94,19 +95,19 @@ static bool some_read_needs_stream(const struct algorithm algorithms[ALGORITHM_C
 
 int device_set_algorithm(struct device *device, struct algorithm algorithm)
 {
-    struct algorithm before = device->algorithms[0];
-    struct streams *streams = NULL;
+    struct algorithm algorithms[ALGORITHM_COUNT_MAX];
+    struct streams *streams;
     int error = -EBUSY;
     lock_acquire(&device->reclaim);
     if (!is_connected(device) && counters_sum(&device->counters, COUNT_BLOCKS_STORED) == 0) {
-        device->algorithms[0] = algorithm;
-        error = streams_create(device->algorithms, 0, &streams);
+        memcpy(algorithms, device->algorithms, sizeof algorithms);
+        algorithms[0] = algorithm;
+        error = streams_create(algorithms, 0, &streams);
         if (error == 0) {
             streams_destroy(device->streams);
             device->streams = streams;
-            device->read_needs_stream = some_read_needs_stream(device->algorithms);
-        } else {
-            device->algorithms[0] = before;
+            memcpy(device->algorithms, algorithms, sizeof algorithms);
+            device->read_needs_stream = some_read_needs_stream(algorithms);
         }
     }
     lock_release(&device->reclaim);
