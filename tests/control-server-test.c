@@ -432,7 +432,7 @@ static void a_server_without_memory_fails_whole(void **state)
 {
     (void)state;
     struct text sentence = text_of_limit(1000);
-    struct control *control;
+    struct control *control = NULL;
     struct control_config config = {.path = path, .table = table_of_things(&things)};
     int error = -ENOMEM;
     for (long after = 0; error != 0; after++) {

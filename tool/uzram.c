@@ -34,7 +34,7 @@ static const struct option common_options[] = {
 
 const char *tool_control;
 
-static void say(const char *format, va_list arguments)
+printf_like(1, 0) static void say(const char *format, va_list arguments)
 {
     fflush(stdout);
     fputs("uzram: ", stderr);
