@@ -144,8 +144,11 @@ static bool serve(struct control *control, struct client *client)
             return true;
         if (client->session.is_over)
             return false;
-        if (session_answer(&client->session, &control->table, &control->body, &client->out))
+        if (session_answer(&client->session, &control->table, &control->body, &client->out)) {
+            if (client->out.is_broken)
+                return false; /* no memory even for an error: who waits for it must not wait on */
             continue;
+        }
         bool got_some;
         if (!receive(client, &got_some))
             return false;

@@ -4,6 +4,7 @@
  * holds `reclaim` and has seen no connection: connections come and go under the same lock.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "device/device_internal.h"
 

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "common/memory.h"
 #include "control/client.h"
 #include "control/control.h"
 #include "tests/control-table.h"
@@ -429,6 +430,46 @@ static void a_missing_server_is_told_from_an_ended_one(void **state)
     unlink(lock_path);
 }
 
+/* Whichever request for memory fails, nothing is left behind, and clients are told or left. */
+static void a_server_without_memory_fails_whole(void **state)
+{
+    (void)state;
+    struct text sentence = text_of_limit(1000);
+    struct control *control = NULL;
+    struct control_config config = {.path = path, .table = table_of_things(&things)};
+    int error = -ENOMEM;
+    for (long after = 0; error != 0; after++) {
+        (void)memory_fail_after(after, false);
+        error = control_open(&config, &control, &sentence);
+        (void)memory_fail_after(-1, false);
+        if (error != 0) {
+            assert_int_equal(error, -ENOMEM);
+            assert_int_equal(access(path, F_OK), -1);
+            assert_int_equal(access(lock_path, F_OK), -1);
+        }
+    }
+    assert_int_equal(control_start(control), 0);
+    text_free(&sentence);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    for (long after = 0; after < 6; after++) {
+        static const char request[] = "get echo x\n";
+        char answer[200] = "";
+        int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(client >= 0);
+        (void)memory_fail_after(after, false);
+        assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+        (void)send(client, request, strlen(request), MSG_NOSIGNAL);
+        ssize_t count = recv(client, answer, sizeof answer - 1, 0);
+        (void)memory_fail_after(-1, false);
+        if (count > 0 && strncmp(answer, "ok 1\n", 5) != 0)
+            assert_int_equal(strncmp(answer, "error E", 7), 0);
+        close(client);
+        others_are_served();
+    }
+    control_close(control);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -463,6 +504,7 @@ int main(void)
         cmocka_unit_test(many_requests_may_be_sent_at_once),
         cmocka_unit_test(another_user_is_refused),
         cmocka_unit_test(a_missing_server_is_told_from_an_ended_one),
+        cmocka_unit_test(a_server_without_memory_fails_whole),
         cmocka_unit_test(ten_thousand_connections_leave_room_for_one_more),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

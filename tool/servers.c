@@ -123,6 +123,8 @@ struct servers servers_find_one(void)
 int server_ask(struct server *server, const char *request, struct text *answer)
 {
     int error = 0;
+    if (strchr(request, '\n') != NULL)
+        command_fail("a request is one line: give a value without line breaks");
     for (unsigned i = 0; i < BUSY_TRIES; i++) {
         error = control_client_ask(&server->client, request, ANSWER_MS, answer);
         if (error != -EBUSY || strncmp(text_string(answer), "too many clients", 16) != 0)
