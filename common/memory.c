@@ -111,7 +111,13 @@ int memory_discard(void *memory, size_t bytes)
 {
     if (madvise(memory, bytes, MADV_DONTNEED) == 0)
         return 0;
-    if (errno == EINVAL && madvise(memory, bytes, MADV_DONTNEED_LOCKED) == 0)
+    if (errno != EINVAL)
+        return -errno;
+    if (madvise(memory, bytes, MADV_DONTNEED_LOCKED) == 0)
+        return 0;
+    /* A kernel before 5.18 gives back what isn't locked; the lock is for what is touched next. */
+    if (errno == EINVAL && munlock(memory, bytes) == 0 &&
+        madvise(memory, bytes, MADV_DONTNEED) == 0 && mlock2(memory, bytes, MLOCK_ONFAULT) == 0)
         return 0;
     return -errno;
 }

@@ -51,8 +51,10 @@ int device_grow(struct device *device, uint64_t size_bytes)
         error = -EBUSY;
     else if (size_bytes > device->size_max_bytes)
         error = -EFBIG;
+    uint64_t blocks = (size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
+    if (error == 0 && device->prefault)
+        error = slot_table_populate(&device->slots, blocks);
     if (error == 0) {
-        uint64_t blocks = (size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
         atomic_store_explicit(&device->block_count, blocks, memory_order_relaxed);
         atomic_store_explicit(&device->size_bytes, size_bytes, memory_order_relaxed);
     }

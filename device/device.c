@@ -38,20 +38,23 @@ void device_config_init(struct device_config *config)
     config->algorithm.level = config->algorithm.codec->level_default;
 }
 
+static uint64_t blocks_of(uint64_t size_bytes)
+{
+    return (size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
+}
+
 uint64_t device_mem_floor_bytes(const struct device_config *config)
 {
-    return FLOOR_PAGES * PAGE_SIZE_BYTES + config->reserve_bytes;
+    uint64_t slot_pages = 0;
+    if (config->prefault)
+        slot_pages = (blocks_of(config->size_bytes) + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE;
+    return (FLOOR_PAGES + slot_pages) * PAGE_SIZE_BYTES + config->reserve_bytes;
 }
 
 const char *device_zpool_driver_name(size_t index)
 {
     const struct zpool_driver *driver = zpool_driver_at(index);
     return driver != NULL ? driver->name : NULL;
-}
-
-static uint64_t blocks_of(uint64_t size_bytes)
-{
-    return (size_bytes + BLOCK_SIZE_BYTES - 1) / BLOCK_SIZE_BYTES;
 }
 
 static uint64_t pool_pages(uint64_t block_count)
@@ -107,6 +110,7 @@ int device_create(const struct device_config *config, struct device **result)
     atomic_init(&device->size_bytes, config->size_bytes);
     atomic_init(&device->block_count, blocks_of(config->size_bytes));
     device->size_max_bytes = size_max;
+    device->prefault = config->prefault;
     algorithms_init(&device->algorithms, &config->algorithm);
     budget_init(&device->budget, limit != 0 ? limit / PAGE_SIZE_BYTES : UINT64_MAX);
     lock_init(&device->reclaim, LOCK_RANK_ADMIN);
@@ -122,8 +126,28 @@ int device_create(const struct device_config *config, struct device **result)
     return 0;
 }
 
+/* What requests will touch is made resident, and stays so. */
+static int prefault(struct device *device)
+{
+    uint64_t reserve = device_get(device, "reserve") / PAGE_SIZE_BYTES;
+    int error = slot_table_populate(
+        &device->slots, atomic_load_explicit(&device->block_count, memory_order_relaxed));
+    if (error != 0)
+        return error;
+    pages_keep_ready(device->pages, maintenance_nudge, device);
+    pages_refill(device->pages, reserve, UINT64_MAX);
+    if (pages_free_resident(device->pages) >= reserve)
+        return 0;
+    return atomic_load(&device->budget.refused) != 0 ? -ENOSPC : -ENOMEM;
+}
+
 int device_start(struct device *device)
 {
+    if (device->prefault) {
+        int error = prefault(device);
+        if (error != 0)
+            return error;
+    }
     return maintenance_start(device);
 }
 
@@ -300,7 +324,14 @@ void device_statistics(struct device *device, struct device_statistics *statisti
         .limit_recompressions = counters_sum(counters, COUNT_LIMIT_RECOMPRESSIONS),
         .limit_refusals = counters_sum(counters, COUNT_LIMIT_REFUSALS),
     };
+    if (device->server_statistics != NULL)
+        device->server_statistics(statistics);
     statistics_forget(statistics, &device->forgotten);
+}
+
+void device_set_server_statistics(struct device *device, device_server_statistics *add)
+{
+    device->server_statistics = add;
 }
 
 /* What all slots say together, to be compared with what is counted. */

@@ -41,6 +41,7 @@ struct device_config {
     uint64_t mem_limit_bytes;   /* pool pages and all tables together; 0: no limit */
     uint64_t reserve_bytes;     /* free pool memory kept faulted-in ahead of writers */
     unsigned zspage_pages_max;  /* longest zspage, 1 to DEVICE_ZSPAGE_PAGES_MAX; 0: the default */
+    bool prefault;              /* no page fault on the way of a request while the reserve lasts */
 };
 
 /*
@@ -61,7 +62,11 @@ uint64_t device_mem_floor_bytes(const struct device_config *config);
  */
 int device_create(const struct device_config *config, struct device **device) must_use;
 
-/* Starts the maintenance thread (after the server forked). Returns 0 or -EAGAIN/-ENOMEM. */
+/*
+ * Starts the maintenance thread (after the server forked), and with `prefault` makes the reserve
+ * and the tables resident first. Returns 0 or -EAGAIN/-ENOMEM; -ENOSPC: mem_limit has no room for
+ * them.
+ */
 int device_start(struct device *device) must_use;
 
 /* Ends the maintenance thread, if one runs; I/O is still possible. */
@@ -82,7 +87,7 @@ void device_disconnect(struct device *device);
 /*
  * Makes the device larger while it is used: blocks behind the old end are empty. Costs addresses
  * only, which size_max_bytes reserved. Returns 0; -EBUSY: smaller than it is; -EFBIG: more than
- * size_max_bytes.
+ * size_max_bytes; with `prefault`, -ENOSPC or -ENOMEM: no room for its slots.
  */
 int device_grow(struct device *device, uint64_t size_bytes) must_use;
 uint64_t device_size_max_bytes(const struct device *device);
@@ -216,6 +221,10 @@ uint64_t device_give_back(struct device *device);
 
 /* A consistent-enough snapshot: each value is exact when nothing is under way. */
 void device_statistics(struct device *device, struct device_statistics *statistics);
+
+/* What the server adds to each snapshot about itself; NULL: nothing. Set before it serves. */
+typedef void device_server_statistics(struct device_statistics *statistics);
+void device_set_server_statistics(struct device *device, device_server_statistics *add);
 
 /*
  * Walks everything (slots, pool, pages) and checks it against each other; no other call may be

@@ -35,6 +35,8 @@ struct device {
     struct zpool *zpool;
     struct streams *streams;    /* for requests */
     struct streams *background; /* one, for recompression, under the reclaim lock */
+    device_server_statistics *server_statistics;
+    bool prefault;
 
     struct budget budget;
     struct lock reclaim;          /* LOCK_RANK_ADMIN: who looks for memory, or gives some back */

@@ -173,6 +173,8 @@ static bool empty_arena_step(struct device *device)
 
 static bool settle_step(struct device *device)
 {
+    if (device->prefault)
+        return false; /* the pages behind the last object are what the next writer is to find */
     struct zpool_quota quota = step_quota(device);
     zpool_settle(device->zpool, &quota);
     return quota.objects == 0;
@@ -318,10 +320,13 @@ static bool sleep_ms(struct maintenance *maintenance, unsigned ms, bool *kicked)
 
     pthread_mutex_lock(&maintenance->mutex);
     int error = 0;
-    while (!maintenance->is_stopping && !maintenance->is_kicked && error != ETIMEDOUT)
+    while (!maintenance->is_stopping && !maintenance->is_kicked &&
+           !atomic_load_explicit(&maintenance->is_nudged, memory_order_relaxed) &&
+           error != ETIMEDOUT)
         error = pthread_cond_timedwait(&maintenance->wake, &maintenance->mutex, &until);
     *kicked = maintenance->is_kicked;
     maintenance->is_kicked = false;
+    atomic_store_explicit(&maintenance->is_nudged, false, memory_order_relaxed);
     bool go_on = !maintenance->is_stopping;
     pthread_mutex_unlock(&maintenance->mutex);
     return go_on;
@@ -403,4 +408,16 @@ void maintenance_stop(struct device *device)
 void maintenance_kick(struct device *device)
 {
     wake(&device->maintenance, &device->maintenance.is_kicked);
+}
+
+void maintenance_nudge(void *context)
+{
+    struct device *device = context;
+    struct maintenance *maintenance = &device->maintenance;
+    /* relaxed: who finds it set leaves the waking to who has set it. */
+    if (atomic_exchange_explicit(&maintenance->is_nudged, true, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&maintenance->mutex);
+    pthread_cond_signal(&maintenance->wake);
+    pthread_mutex_unlock(&maintenance->mutex);
 }

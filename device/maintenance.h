@@ -51,6 +51,7 @@ struct maintenance {
     pthread_cond_t wake;
     bool is_stopping;
     bool is_kicked;
+    _Atomic bool is_nudged; /* set without the mutex; cleared by the thread */
 
     struct settings settings;
 
@@ -87,5 +88,8 @@ void maintenance_stop(struct device *device);
 
 /* Wakes the thread, to do a whole pass even if the device is busy. */
 void maintenance_kick(struct device *device);
+
+/* Wakes the thread of a device (the context) to refill the reserve. With any locks held. */
+void maintenance_nudge(void *device);
 
 #endif

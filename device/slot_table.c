@@ -70,6 +70,21 @@ int slot_table_use(struct slot_table *table, block_no block)
     return error;
 }
 
+int slot_table_populate(struct slot_table *table, uint64_t block_count)
+{
+    checked(block_count <= table->block_count);
+    uint64_t pages = (block_count + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE;
+    int error = 0;
+    table->is_populated = true;
+    for (uint64_t page = 0; page < pages && error == 0; page++)
+        error = slot_table_use(table, (block_no)(page * SLOTS_PER_PAGE));
+    if (error == 0)
+        error = memory_populate((void *)table->words, pages * SLOTS_PER_PAGE * sizeof(uint64_t));
+    if (error == 0)
+        error = memory_populate((void *)table->used, used_bytes(table));
+    return error;
+}
+
 static struct parking_lot *lot_of(struct slot_table *table, block_no block)
 {
     return &table->lot[(block * UINT32_C(2654435761)) >> 26];
@@ -224,7 +239,7 @@ bool slot_table_discard(struct slot_table *table, block_no block)
 {
     block_no first = block / SLOTS_PER_PAGE * SLOTS_PER_PAGE;
     uint64_t page = block / SLOTS_PER_PAGE, bit = UINT64_C(1) << (page % 64);
-    if (!slot_table_is_used(table, block) || !lock_empty_page(table, first))
+    if (table->is_populated || !slot_table_is_used(table, block) || !lock_empty_page(table, first))
         return false;
 
     /* Another thread may have discarded it since it was seen used. */

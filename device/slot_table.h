@@ -45,6 +45,7 @@ struct slot_table {
     uint64_t block_count;
     uint64_t page_count;
     struct budget *budget;
+    bool is_populated; /* its pages are never given back; set before it is used */
     _Atomic uint64_t used_pages;
     struct parking_lot lot[PARKING_LOT_COUNT];
 };
@@ -65,6 +66,13 @@ static inline bool slot_table_is_used(const struct slot_table *table, block_no b
 
 /* Charges the block's page of slots, if it isn't used yet: before a slot of it is first locked. */
 int slot_table_use(struct slot_table *table, block_no block) must_use;
+
+/*
+ * Makes the slots of the first block_count blocks resident and used, now and from now on: no access
+ * to one of them is a page fault. Returns 0, -ENOSPC (the budget), or -ENOMEM. May be called again
+ * for more blocks.
+ */
+int slot_table_populate(struct slot_table *table, uint64_t block_count) must_use;
 
 /*
  * The slot as it is now, without its lock: for blocks whose content is in the slot itself, hints

@@ -61,7 +61,15 @@ enum statistic_kind { STATISTIC_GAUGE, STATISTIC_COUNTER };
     X(soft_limit_passes, COUNTER, "passes", "passes begun because mem_limit was near")           \
     X(limit_reclaims, COUNTER, "times", "writers at mem_limit that compacted the pool")          \
     X(limit_recompressions, COUNTER, "times", "writers at mem_limit that recompressed blocks")   \
-    X(limit_refusals, COUNTER, "blocks", "writes refused with ENOSPC after all that")
+    X(limit_refusals, COUNTER, "blocks", "writes refused with ENOSPC after all that")            \
+    X(swap_safe, GAUGE, "boolean", "1: swap=on, and nothing that it needs is missing")           \
+    X(io_faults, COUNTER, "faults", "page faults while requests were served (swap=on)")          \
+    X(process_locked, GAUGE, "bytes", "addresses whose memory stays (swap=on)")                  \
+    X(process_unlocked, GAUGE, "bytes", "addresses whose memory may go (swap=on)")               \
+    X(process_swapped, GAUGE, "bytes", "memory of the server that is on swap (swap=on)")         \
+    X(threads, GAUGE, "threads", "threads of the server (swap=on)")                              \
+    X(threads_that_wait, GAUGE, "threads", "of these, allocations may wait for I/O (swap=on)")   \
+    X(threads_without_right, GAUGE, "threads", "of these, not scheduled in real time (swap=on)")
 
 struct device_statistics {
 #define STATISTIC_FIELD(name, kind, unit, help) uint64_t name;

@@ -86,6 +86,11 @@ unsigned arena_find_run(const struct arena *arena, unsigned count)
     return first_run(arena->free, count);
 }
 
+bool arena_has_resident_run(const struct arena *arena, unsigned count)
+{
+    return arena->resident_count >= count && first_run(arena->resident, count) < ARENA_PAGES;
+}
+
 page_mask arena_take(struct arena *arena, unsigned first, unsigned count)
 {
     page_mask resident = 0;

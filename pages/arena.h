@@ -57,6 +57,9 @@ void arena_init(struct arena *arena, unsigned guarded);
  */
 unsigned arena_find_run(const struct arena *arena, unsigned count);
 
+/* True if there are `count` neighbouring free pages that are resident. */
+bool arena_has_resident_run(const struct arena *arena, unsigned count);
+
 /* Takes free pages; returns which of them are resident, bit 0 for the first. */
 page_mask arena_take(struct arena *arena, unsigned first, unsigned count);
 

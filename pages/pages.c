@@ -167,9 +167,8 @@ const struct page_map *pages_map(const struct pages *pages)
     return &pages->map;
 }
 
-/* The fullest arena that has a run of `count`; of those, one with the shortest such run. */
-static struct arena *fullest_with_run_locked(struct pages *pages, unsigned count,
-                                             enum page_mobility mobility)
+struct arena *pages_fullest_with_run_locked(struct pages *pages, unsigned count,
+                                            enum page_mobility mobility)
 {
     unsigned any = 0;
     for (unsigned run = count; run < RUN_LENGTH_COUNT; run++)
@@ -183,6 +182,49 @@ static struct arena *fullest_with_run_locked(struct pages *pages, unsigned count
     return container_of(pages->by_fullness[mobility][run][full].next, struct arena, by_fullness);
 }
 
+/* An arena that has a run of `count` resident pages, if one of the first few has. */
+static struct arena *ready_with_run_locked(struct pages *pages, unsigned count,
+                                           enum page_mobility mobility)
+{
+    unsigned looks = 0;
+    list_for_each (link, &pages->warm) {
+        struct arena *arena = container_of(link, struct arena, warm);
+        if (arena->state == ARENA_ACTIVE && arena->mobility == mobility &&
+            arena_has_resident_run(arena, count))
+            return arena;
+        if (++looks == LOOKS_MAX)
+            break;
+    }
+    return NULL;
+}
+
+/* The arena to take a run from; NULL with *error set if there is none. */
+static struct arena *arena_for_run_locked(struct pages *pages, unsigned count,
+                                          enum page_mobility mobility, int *error)
+{
+    struct arena *arena = NULL;
+    if (pages->keeps_ready)
+        arena = ready_with_run_locked(pages, count, mobility);
+    if (arena == NULL)
+        arena = pages_fullest_with_run_locked(pages, count, mobility);
+    return arena != NULL ? arena : pages_activate_locked(pages, mobility, error);
+}
+
+/* After pages were taken: whether that left too few resident ones. */
+static void tell_if_low(struct pages *pages)
+{
+    if (pages->low != NULL &&
+        pages_free_resident(pages) < atomic_load_explicit(&pages->low_pages, memory_order_relaxed))
+        pages->low(pages->low_context);
+}
+
+void pages_keep_ready(struct pages *pages, void (*low)(void *context), void *context)
+{
+    pages->keeps_ready = true;
+    pages->low = low;
+    pages->low_context = context;
+}
+
 int pages_alloc(struct pages *pages, unsigned count, enum page_mobility mobility,
                 struct page_run *run)
 {
@@ -193,9 +235,7 @@ int pages_alloc(struct pages *pages, unsigned count, enum page_mobility mobility
 
     int error = 0;
     lock_acquire(&pages->lock);
-    struct arena *arena = fullest_with_run_locked(pages, count, mobility);
-    if (arena == NULL)
-        arena = pages_activate_locked(pages, mobility, &error);
+    struct arena *arena = arena_for_run_locked(pages, count, mobility, &error);
     if (arena != NULL) {
         unsigned first = arena_find_run(arena, count);
         run->resident = pages_take_locked(pages, arena, first, count);
@@ -203,6 +243,7 @@ int pages_alloc(struct pages *pages, unsigned count, enum page_mobility mobility
         run->count = (uint8_t)count;
     }
     lock_release(&pages->lock);
+    tell_if_low(pages);
     return error;
 }
 

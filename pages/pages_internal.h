@@ -30,6 +30,9 @@ struct pages {
     struct arena *arenas;
     uint64_t arena_count;
     struct budget *budget;
+    bool keeps_ready; /* and what to tell when little is ready, see pages_keep_ready */
+    void (*low)(void *context);
+    void *low_context;
 
     struct lock lock; /* all below; LOCK_RANK_PAGES */
     struct list by_fullness[PAGE_MOBILITY_COUNT][RUN_LENGTH_COUNT][FULLNESS_COUNT];
@@ -48,6 +51,8 @@ struct pages {
     _Atomic uint64_t touch_misses;
     _Atomic uint64_t purged;
     _Atomic uint64_t refilled;
+    _Atomic uint64_t low_pages; /* `low` is called when fewer are free and resident */
+    uint64_t arenas_with_words; /* words and bookkeeping of these are resident; refill's own */
 };
 
 static inline uint64_t arena_index(const struct pages *pages, const struct arena *arena)
@@ -78,6 +83,10 @@ page_mask pages_take_locked(struct pages *pages, struct arena *arena, unsigned f
                             unsigned count);
 void pages_give_locked(struct pages *pages, struct arena *arena, unsigned first, unsigned count,
                        page_mask resident);
+
+/* The fullest arena that has a run of `count`; of those, one with the shortest such run. */
+struct arena *pages_fullest_with_run_locked(struct pages *pages, unsigned count,
+                                            enum page_mobility mobility);
 
 /* An arena that was not active, made so; NULL with *error set if the budget or range is used up. */
 struct arena *pages_activate_locked(struct pages *pages, enum page_mobility mobility, int *error);

@@ -21,6 +21,9 @@
 /* Runs taken at once from one arena: bounds the stack and the time that pages are out of reach. */
 #define RUNS_MAX 32
 
+/* Pages that are kept ready for descriptors, each of which describes 64 zspages. */
+#define UNMOVABLE_READY 8
+
 struct batch {
     struct arena *arena;
     unsigned count;
@@ -84,7 +87,8 @@ static struct arena *emptiest_warm_locked(struct pages *pages)
     unsigned looks = 0;
     list_for_each (link, &pages->warm) {
         struct arena *arena = container_of(link, struct arena, warm);
-        if (best == NULL || arena->free_count > best->free_count)
+        bool is_for_descriptors = pages->keeps_ready && arena->mobility == PAGE_UNMOVABLE;
+        if (!is_for_descriptors && (best == NULL || arena->free_count > best->free_count))
             best = arena;
         if (++looks == LOOKS_MAX)
             break;
@@ -95,6 +99,8 @@ static struct arena *emptiest_warm_locked(struct pages *pages)
 /* Takes the arena out of service if it is empty and cold. True if its words went back, too. */
 static bool retire_if_empty(struct pages *pages, struct arena *arena)
 {
+    if (pages->keeps_ready)
+        return false;
     lock_acquire(&pages->lock);
     bool retire = arena->state == ARENA_ACTIVE && arena->guarded == 0 && arena_is_empty(arena) &&
                   arena->resident_count == 0;
@@ -217,11 +223,87 @@ none:;
     return pages_activate_locked(pages, PAGE_MOVABLE, &error);
 }
 
+/* For descriptors: the arena that the next page comes from, if too few of its pages are ready. */
+static struct arena *next_unmovable_locked(struct pages *pages)
+{
+    int error;
+    struct arena *arena = pages_fullest_with_run_locked(pages, 1, PAGE_UNMOVABLE);
+    if (arena == NULL)
+        arena = pages_activate_locked(pages, PAGE_UNMOVABLE, &error);
+    return arena != NULL && arena->resident_count < UNMOVABLE_READY / 2 ? arena : NULL;
+}
+
+/* Makes the words and the bookkeeping of the next new arena resident, before they are needed. */
+static void prepare_next_arena(struct pages *pages)
+{
+    lock_acquire(&pages->lock);
+    uint64_t next = pages->arenas_known;
+    lock_release(&pages->lock);
+    if (next < pages->arenas_with_words || next >= pages->arena_count)
+        return;
+    uintptr_t first = (uintptr_t)&pages->arenas[next] & ~(uintptr_t)(PAGE_SIZE_BYTES - 1);
+    uintptr_t end = (uintptr_t)&pages->arenas[next + 1];
+    if (memory_populate((void *)&pages->map.words[next << ARENA_SHIFT], PAGE_SIZE_BYTES) == 0 &&
+        memory_populate((void *)first,
+                        (end - first + PAGE_SIZE_BYTES - 1) & ~(PAGE_SIZE_BYTES - 1)) == 0)
+        pages->arenas_with_words = next + 1;
+}
+
+/* Makes the pages of a batch resident, and gives them back. Returns how many are. */
+static uint64_t populate_batch(struct pages *pages, struct batch *batch)
+{
+    step("pages: free pages taken to be populated");
+    uint64_t populated = 0;
+    unsigned end;
+    for (unsigned i = 0; i < batch->count; i = end) {
+        size_t bytes;
+        end = neighbours(batch, i, &bytes);
+        uint64_t count = bytes / PAGE_SIZE_BYTES;
+        if (budget_charge(pages->budget, count) != 0)
+            continue;
+        if (memory_populate(pages_address(&pages->map, batch->run[i].first), bytes) != 0) {
+            /* Some of it may have become resident: make sure that none is. */
+            if (memory_discard(pages_address(&pages->map, batch->run[i].first), bytes) == 0)
+                budget_uncharge(pages->budget, count);
+            continue;
+        }
+        for (unsigned j = i; j < end; j++)
+            batch->run[j].resident = page_run_mask(batch->run[j].count);
+        populated += count;
+    }
+    atomic_fetch_add_explicit(&pages->owned_resident, populated, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pages->refilled, populated, memory_order_relaxed);
+
+    lock_acquire(&pages->lock);
+    give_batch_locked(pages, batch);
+    lock_release(&pages->lock);
+    return populated;
+}
+
+static void refill_unmovable(struct pages *pages)
+{
+    struct batch batch = {0};
+    lock_acquire(&pages->lock);
+    struct arena *arena = next_unmovable_locked(pages);
+    if (arena != NULL)
+        take_batch_locked(pages, arena, false, UNMOVABLE_READY, &batch);
+    lock_release(&pages->lock);
+    if (batch.count > 0)
+        populate_batch(pages, &batch);
+}
+
 uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_pages)
 {
     uint64_t refilled = 0;
+    atomic_store_explicit(&pages->low_pages, target_pages / 2, memory_order_relaxed);
+    if (pages->keeps_ready) {
+        prepare_next_arena(pages);
+        refill_unmovable(pages);
+    }
     while (refilled < max_pages) {
         struct batch batch = {0};
+        if (pages->keeps_ready)
+            prepare_next_arena(pages);
         lock_acquire(&pages->lock);
         uint64_t warm = pages_free_resident(pages);
         if (warm < target_pages) {
@@ -235,33 +317,8 @@ uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_p
         lock_release(&pages->lock);
         if (batch.count == 0)
             break;
-
-        step("pages: free pages taken to be populated");
-        uint64_t populated = 0;
-        unsigned end;
-        for (unsigned i = 0; i < batch.count; i = end) {
-            size_t bytes;
-            end = neighbours(&batch, i, &bytes);
-            uint64_t count = bytes / PAGE_SIZE_BYTES;
-            if (budget_charge(pages->budget, count) != 0)
-                continue;
-            if (memory_populate(pages_address(&pages->map, batch.run[i].first), bytes) != 0) {
-                /* Some of it may have become resident: make sure that none is. */
-                if (memory_discard(pages_address(&pages->map, batch.run[i].first), bytes) == 0)
-                    budget_uncharge(pages->budget, count);
-                continue;
-            }
-            for (unsigned j = i; j < end; j++)
-                batch.run[j].resident = page_run_mask(batch.run[j].count);
-            populated += count;
-        }
-        atomic_fetch_add_explicit(&pages->owned_resident, populated, memory_order_relaxed);
-        atomic_fetch_add_explicit(&pages->refilled, populated, memory_order_relaxed);
+        uint64_t populated = populate_batch(pages, &batch);
         refilled += populated;
-
-        lock_acquire(&pages->lock);
-        give_batch_locked(pages, &batch);
-        lock_release(&pages->lock);
         if (populated < batch.pages)
             break; /* No budget or no memory: the next wake-up tries again. */
     }

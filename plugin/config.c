@@ -20,6 +20,10 @@
 /* Each priority's, and as often again. */
 #define PARAMS_BY_ALGO_MAX (2 * DEVICE_PRIORITY_COUNT)
 
+/* docs/swap.md has the runs that these are from. */
+#define SWAP_RESERVE_BYTES    (8 * MIB)
+#define SWAP_ZSPAGE_PAGES_MAX 8
+
 #define SIZE_ACCEPTED "give 1 byte to 16T, such as 512M or 4G"
 
 /* What was asked for, with the texts that config_finish still has to check. */
@@ -44,6 +48,8 @@ static struct {
     size_t params_by_algo_count;
     bool setting_given[DEVICE_SETTING_COUNT];
     uint64_t setting[DEVICE_SETTING_COUNT];
+    bool zspage_pages_max_given;
+    enum config_swap swap;
     char *stats_file;
     char *control;
 } config;
@@ -190,6 +196,7 @@ static int set_zspage_pages_max(const char *key, const char *value)
         return refuse(key, value, "not a length a zspage can have; give 1 to %u pages",
                       DEVICE_ZSPAGE_PAGES_MAX);
     config.device.zspage_pages_max = (unsigned)pages;
+    config.zspage_pages_max_given = true;
     return 0;
 }
 
@@ -201,6 +208,18 @@ static int set_reserve(const char *key, const char *value)
                       "or 0 for no reserve");
     config.reserve_text = value;
     return 0;
+}
+
+static int set_swap(const char *key, const char *value)
+{
+    static const char *const names[] = {
+        [CONFIG_SWAP_OFF] = "off", [CONFIG_SWAP_ON] = "on", [CONFIG_SWAP_REQUIRE] = "require"};
+    for (unsigned i = 0; i < array_count(names); i++)
+        if (strcmp(value, names[i]) == 0) {
+            config.swap = (enum config_swap)i;
+            return 0;
+        }
+    return refuse(key, value, "not a way to serve swap; give off, on, or require");
 }
 
 static int set_stats_file(const char *key, const char *value)
@@ -384,6 +403,20 @@ static int finish_memory(void)
     return 0;
 }
 
+/*
+ * What nobody asked for is what swap needs: a reserve, and zspages that are short, because pages of
+ * a zspage that no object has reached yet are resident now.
+ */
+static void default_for_swap(void)
+{
+    struct device_config *device = &config.device;
+    device->prefault = true;
+    if (config.reserve_text == NULL)
+        device->reserve_bytes = SWAP_RESERVE_BYTES;
+    if (!config.zspage_pages_max_given)
+        device->zspage_pages_max = SWAP_ZSPAGE_PAGES_MAX;
+}
+
 int config_finish(void)
 {
     config_initialise();
@@ -395,6 +428,8 @@ int config_finish(void)
         return refuse("size_max", config.size_max_text,
                       "less than the disk's size; give at least %" PRIu64 " bytes",
                       config.device.size_bytes);
+    if (config.swap != CONFIG_SWAP_OFF)
+        default_for_swap();
     if (finish_algorithms() < 0 || finish_memory() < 0)
         return -1;
     return 0;
@@ -439,6 +474,11 @@ int config_apply(struct device *device)
 const struct device_config *config_device(void)
 {
     return &config.device;
+}
+
+enum config_swap config_swap(void)
+{
+    return config.swap;
 }
 
 const char *config_stats_file(void)

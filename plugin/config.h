@@ -31,6 +31,7 @@
     X(zpool, "zsmalloc|z3fold|zbud", "what keeps the compressed blocks (default zsmalloc)")   \
     X(zspage_pages_max, "PAGES", "longest zspage, 1 to 32 (default 32)")                      \
     X(reserve, "SIZE", "free memory kept ready ahead of writers (default 0)")                 \
+    X(swap, "off|on|require", "make it safe to swap on, or refuse to start (default off)")    \
     X(stats_file, "PATH", "file that shows the statistics, rewritten as clients come and go") \
     X(control, "PATH|off", "socket for uzram(1) (default in the user's runtime directory)")
 
@@ -53,6 +54,10 @@ const struct device_config *config_device(void);
  * work. 0, or -1 after nbdkit_error.
  */
 int config_apply(struct device *device) must_use;
+
+/* Whether the disk is to be safe to swap on, and whether it is not to start if it can't be. */
+enum config_swap { CONFIG_SWAP_OFF, CONFIG_SWAP_ON, CONFIG_SWAP_REQUIRE };
+enum config_swap config_swap(void);
 
 /* An absolute path, or NULL if no statistics file is wanted. */
 const char *config_stats_file(void);

@@ -10,6 +10,7 @@
 #include <nbdkit-plugin.h>
 
 #include "device/device.h"
+#include "plugin/swap.h"
 
 /* The most that nbdkit takes in one request. */
 #define REQUEST_BYTES_MAX (64 * MIB)
@@ -86,8 +87,9 @@ static int io_result(int result, const char *what, uint64_t count, uint64_t offs
 {
     if (result == 0)
         return 0;
-    nbdkit_error("%s of %" PRIu64 " bytes at offset %" PRIu64 ": %s", what, count, offset,
-                 error_meaning(-result));
+    if (!swap_is_on())
+        nbdkit_error("%s of %" PRIu64 " bytes at offset %" PRIu64 ": %s", what, count, offset,
+                     error_meaning(-result));
     errno = -result;
     return -1;
 }
@@ -95,13 +97,19 @@ static int io_result(int result, const char *what, uint64_t count, uint64_t offs
 int io_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
 {
     (void)flags;
-    return io_result(device_read(handle, buffer, count, offset), "read", count, offset);
+    swap_serve();
+    int result = device_read(handle, buffer, count, offset);
+    swap_served();
+    return io_result(result, "read", count, offset);
 }
 
 int io_pwrite(void *handle, const void *buffer, uint32_t count, uint64_t offset, uint32_t flags)
 {
     (void)flags;
-    return io_result(device_write(handle, buffer, count, offset), "write", count, offset);
+    swap_serve();
+    int result = device_write(handle, buffer, count, offset);
+    swap_served();
+    return io_result(result, "write", count, offset);
 }
 
 int io_flush(void *handle, uint32_t flags)
@@ -114,13 +122,19 @@ int io_flush(void *handle, uint32_t flags)
 int io_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
     (void)flags;
-    return io_result(device_trim(handle, count, offset), "trim", count, offset);
+    swap_serve();
+    int result = device_trim(handle, count, offset);
+    swap_served();
+    return io_result(result, "trim", count, offset);
 }
 
 int io_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
     (void)flags; /* zeros need no memory either way, so MAY_TRIM makes no difference */
-    return io_result(device_zero(handle, count, offset), "zero", count, offset);
+    swap_serve();
+    int result = device_zero(handle, count, offset);
+    swap_served();
+    return io_result(result, "zero", count, offset);
 }
 
 /* The walk over the device's extents: hands each on to nbdkit. */

@@ -7,6 +7,7 @@ plugin_nbdkit_zram_plugin_la_SOURCES = \
 	plugin/control_socket.c plugin/control_socket.h \
 	plugin/io.c plugin/io.h \
 	plugin/stats_file.c plugin/stats_file.h \
+	plugin/swap.c plugin/swap.h \
 	plugin/zram.c
 plugin_nbdkit_zram_plugin_la_CPPFLAGS = $(release_cppflags)
 plugin_nbdkit_zram_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS)

@@ -4,7 +4,7 @@
  *
  *     config, config_complete    the command line is checked            config.c
  *     get_ready                  the device and its control socket are made: errors reach the user
- *     after_fork                 their threads start: fork would have killed them
+ *     after_fork                 their threads start: fork would have killed them; swap=on: swap.c
  *     open … close               connections are served                  io.c, stats_file.c
  *     cleanup                    the threads end, statistics are shown
  *     unload                     the device goes
@@ -23,6 +23,7 @@
 #include "plugin/control_socket.h"
 #include "plugin/io.h"
 #include "plugin/stats_file.h"
+#include "plugin/swap.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -61,7 +62,7 @@ static int zram_get_ready(void)
                                        : strerror(-result));
         return -1;
     }
-    if (config_apply(the_device) < 0)
+    if (config_apply(the_device) < 0 || swap_prepare(the_device) < 0)
         return -1;
     if (stats_file_write(the_device, config_stats_file()) < 0)
         return -1;
@@ -70,9 +71,11 @@ static int zram_get_ready(void)
 
 static int zram_after_fork(void)
 {
+    if (swap_begin() < 0)
+        return -1;
     int result = device_start(the_device);
     if (result < 0) {
-        nbdkit_error("the maintenance thread cannot be started: %s", strerror(-result));
+        nbdkit_error("the disk cannot be started: %s", strerror(-result));
         return -1;
     }
     return control_socket_start(the_device, config_control());
