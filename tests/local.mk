@@ -45,6 +45,7 @@ unit_tests = \
 
 # Scripts that talk to a server of the plugin, or look at the sources and what was built of them.
 script_tests = \
+	tests/guest/check \
 	tests/protocol/run \
 	tests/random \
 	tests/fio \
@@ -67,9 +68,14 @@ script_tests = \
 client_programs = \
 	tests/nbd-disconnect \
 	tests/nbd-random \
-	tests/nbd-request
+	tests/nbd-request \
+	tests/storm
 
-EXTRA_DIST += $(script_tests) tests/functions.sh tests/run tests/corpus \
+guest_files = \
+	tests/guest/boot tests/guest/functions.sh tests/guest/init tests/guest/kernel \
+	tests/guest/cgroup tests/guest/filesystems tests/guest/killed tests/guest/storm tests/guest/swapoff
+
+EXTRA_DIST += $(script_tests) $(guest_files) tests/functions.sh tests/run tests/corpus \
 	tests/protocol/migration.pml tests/protocol/mutex.pml \
 	tests/protocol/objects.pml tests/protocol/slots.pml
 
@@ -138,6 +144,8 @@ tests_nbd_disconnect_LDADD = $(LIBNBD_LIBS)
 tests_nbd_random_SOURCES = tests/nbd-random.c tests/nbd-client.c tests/nbd-client.h
 tests_nbd_random_CPPFLAGS = $(client_cppflags)
 tests_nbd_random_LDADD = $(LIBNBD_LIBS)
+tests_storm_SOURCES = tests/storm.c
+tests_storm_LDADD =
 tests_nbd_request_SOURCES = tests/nbd-request.c tests/nbd-client.c tests/nbd-client.h
 tests_nbd_request_CPPFLAGS = $(client_cppflags)
 tests_nbd_request_LDADD = $(LIBNBD_LIBS)
@@ -158,4 +166,9 @@ check-sanitized:
 	UZRAM_PRELOAD=`$(CC) -print-file-name=libasan.so` $(MAKE) $(AM_MAKEFLAGS) check \
 		TESTS='$(unit_tests) tests/random tests/requests tests/limits tests/disconnect'
 
-.PHONY: check-unit check-sanitized
+# The storm, N times each: hours. CI runs the short form, tests/guest/check without an argument.
+N = 10
+check-guest: all tests/storm
+	abs_top_builddir=$(abs_top_builddir) $(top_srcdir)/tests/guest/check storms $(N)
+
+.PHONY: check-guest check-unit check-sanitized
