@@ -121,6 +121,20 @@ static void device_agrees_with_an_array_while_it_is_maintained(void **state)
     }
 }
 
+static void prefaulted_device_agrees_with_an_array_while_it_is_maintained(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++) {
+        struct run run = run_of(SIZE_BYTES, 12000);
+        run.config.prefault = true;
+        run.config.reserve_bytes = MIB >> i;
+        run.config.mem_limit_bytes = i == 2 ? 4 * MIB : 0;
+        run.config.zspage_pages_max = 8;
+        run.is_maintained = true;
+        run_model(&run, 100 + i);
+    }
+}
+
 static void device_with_a_limit_agrees_with_an_array_while_it_is_maintained(void **state)
 {
     (void)state;
@@ -144,6 +158,7 @@ int main(void)
         cmocka_unit_test(device_keeps_each_block_when_memory_is_refused_now_and_then),
         cmocka_unit_test(device_agrees_with_an_array_while_it_is_maintained),
         cmocka_unit_test(device_with_a_limit_agrees_with_an_array_while_it_is_maintained),
+        cmocka_unit_test(prefaulted_device_agrees_with_an_array_while_it_is_maintained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,9 @@
  * random: each is checked, and every other one is written anew. At last all pages are checked.
  *
  * A page is made from the seed, its number and how often it was written, so that a page that is
- * another's, or was one's own before, is found too. SIGTERM ends the picking, not the checking. PERCENT of its bytes are random, the others
- * repeat one word: LZ4 makes about PERCENT per cent of it.
+ * another's, or was one's own before, is found too. SIGTERM ends the picking, not the checking.
+ * PERCENT of its bytes are random, the others repeat one word: LZ4 makes about PERCENT per cent of
+ * it.
  *
  * Prints "storm: PAGES pages, PICKS picks, BAD bad" and ends with 0 if none was bad.
  */
@@ -44,7 +45,8 @@ static uint64_t next_random(uint64_t *state)
 
 static uint64_t state_of(uint64_t page, unsigned generation)
 {
-    uint64_t state = (seed * UINT64_C(0x9e3779b97f4a7c15) + page + 1) ^ ((uint64_t)generation << 40);
+    uint64_t state =
+        (seed * UINT64_C(0x9e3779b97f4a7c15) + page + 1) ^ ((uint64_t)generation << 40);
     (void)next_random(&state);
     (void)next_random(&state);
     return state;

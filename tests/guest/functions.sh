@@ -93,8 +93,8 @@ fill_cache() {
 # storm_begin MIB ROUNDS: two processes that fill it and rewrite it at random, three quarters with pages
 # of which LZ4 makes a third, one quarter with pages of which it makes two thirds; and fill_cache.
 storm_begin() {
-    load first /programs/storm $(($1 * 3 / 4)) 33 1 "$2" &
-    load second /programs/storm $(($1 / 4)) 66 2 "$2" &
+    load first /programs/storm $(($1 * 3 / 4)) 30 1 "$2" &
+    load second /programs/storm $(($1 / 4)) 62 2 "$2" &
     fill_cache &
     cache=$!
 }

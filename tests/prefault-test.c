@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * prefault-test.c: a device with `prefault` has its requests touch only what is resident already,
+ * as long as its reserve lasts, and goes on when it doesn't.
+ */
+#include "tests/device-support.h"
+
+#include <errno.h>
+
+#include "common/memory.h"
+
+#define BLOCK   BLOCK_SIZE_BYTES
+#define SIZE    (64 * MIB)
+#define RESERVE (8 * MIB)
+
+static struct device_config prefault_config(void)
+{
+    struct device_config config = config_of_size(SIZE);
+    config.prefault = true;
+    config.reserve_bytes = RESERVE;
+    config.zspage_pages_max = 8;
+    return config;
+}
+
+/* Started, so that all is resident, and the thread ended, so that nothing is refilled. */
+static struct device *prefaulted_device(const struct device_config *config)
+{
+    struct device *device = device_of(config);
+    must(device_start(device) == 0);
+    device_stop(device);
+    return device;
+}
+
+/* Of lengths as memory has them. Every eighth block does not compress. */
+static void content_of(block_no block, unsigned char data[BLOCK])
+{
+    if (block % 8 == 0)
+        content_fill(data, BLOCK, CONTENT_RANDOM, block);
+    else
+        content_of_length(data, 20 + (block * UINT32_C(2654435761) >> 20) % 3580, block);
+}
+
+static void write_blocks(struct device *device, block_no first, block_no count)
+{
+    unsigned char data[BLOCK];
+    for (block_no block = first; block < first + count; block++) {
+        content_of(block, data);
+        must(device_write(device, data, BLOCK, (uint64_t)block * BLOCK) == 0);
+    }
+}
+
+static void must_hold(struct device *device, block_no first, block_no count)
+{
+    unsigned char data[BLOCK], expected[BLOCK];
+    for (block_no block = first; block < first + count; block++) {
+        content_of(block, expected);
+        must(device_read(device, data, BLOCK, (uint64_t)block * BLOCK) == 0);
+        must(memcmp(data, expected, BLOCK) == 0);
+    }
+}
+
+/* All that a request may touch of the device, but for what it has on the heap. */
+static uint64_t resident_pages_of(struct device *device)
+{
+    const struct page_map *map = pages_map(device->pages);
+    return device_resident_pool_pages(device) +
+           resident_pages(map->words, map->page_count * sizeof map->words[0]) +
+           resident_pages(device->slots.words, device->slots.page_count * PAGE_SIZE_BYTES);
+}
+
+static void writes_make_nothing_resident_while_the_reserve_lasts(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    uint64_t before = resident_pages_of(device);
+    write_blocks(device, 0, 2000);
+    assert_true(resident_pages_of(device) == before);
+    assert_true(device_statistic(device, reserve_misses) == 0);
+    assert_true(device_statistic(device, compr_data_size) > RESERVE / 4);
+    must_hold(device, 0, 2000);
+    device_finish(device);
+}
+
+static void slots_and_words_stay_when_all_is_trimmed(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    write_blocks(device, 0, 4000);
+    struct device_statistics full = device_statistics_now(device);
+    must(device_trim(device, SIZE, 0) == 0);
+    (void)device_compact(device);
+    (void)device_give_back(device);
+    struct device_statistics empty = device_statistics_now(device);
+    assert_true(empty.slot_table == full.slot_table && full.slot_table == SIZE / BLOCK * 8);
+    assert_true(empty.mem_desc_words == full.mem_desc_words);
+    /* What is left are zspages that the next writers find: at most one a class. */
+    assert_true(empty.pool_used < 4 * MIB && full.pool_used > 8 * MIB);
+    assert_true(empty.pool_free <= RESERVE);
+
+    /* And so what comes next finds all of it again. */
+    uint64_t before = resident_pages_of(device);
+    write_blocks(device, 8000, 1500);
+    assert_true(resident_pages_of(device) == before);
+    must_hold(device, 8000, 1500);
+    device_finish(device);
+}
+
+static void background_work_is_woken_when_half_of_the_reserve_is_gone(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    atomic_store(&device->maintenance.is_nudged, false);
+    block_no block = 0;
+    for (; !atomic_load(&device->maintenance.is_nudged); block++) {
+        assert_true(device_statistic(device, pool_free) >= RESERVE / 2);
+        write_blocks(device, block, 1);
+    }
+    assert_true(device_statistic(device, pool_free) < RESERVE / 2);
+
+    must(device_start(device) == 0);
+    assert_true(device_statistic(device, pool_free) >= RESERVE);
+    device_stop(device);
+    must_hold(device, 0, block);
+    device_finish(device);
+}
+
+static void writes_go_on_without_a_reserve_and_say_so(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    write_blocks(device, 0, 10000);
+    assert_true(device_statistic(device, reserve_misses) > 1000);
+    assert_true(device_statistic(device, failed_writes) == 0);
+    must_hold(device, 0, 10000);
+    device_finish(device);
+}
+
+static void the_smallest_limit_has_room_for_all_that_is_made_resident(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    config.mem_limit_bytes = device_mem_floor_bytes(&config);
+    struct device *device = prefaulted_device(&config);
+    write_blocks(device, 1, 1);
+    must_hold(device, 1, 1);
+    device_finish(device);
+
+    config.mem_limit_bytes--;
+    assert_int_equal(device_create(&config, &device), -EINVAL);
+}
+
+static void a_limit_that_was_lowered_refuses_the_start(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = device_of(&config);
+    device_set_mem_limit(device, RESERVE / 2);
+    assert_int_equal(device_start(device), -ENOSPC);
+    device_set_mem_limit(device, 0);
+    assert_int_equal(device_start(device), 0);
+    write_blocks(device, 0, 100);
+    device_stop(device);
+    must_hold(device, 0, 100);
+    device_finish(device);
+}
+
+static void growth_makes_the_new_slots_resident(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    config.size_max_bytes = 2 * SIZE;
+    struct device *device = prefaulted_device(&config);
+    must(device_grow(device, 2 * SIZE) == 0);
+    assert_true(device_statistic(device, slot_table) == 2 * SIZE / BLOCK * 8);
+    uint64_t before = resident_pages_of(device);
+    write_blocks(device, SIZE / BLOCK, 1000);
+    assert_true(resident_pages_of(device) == before);
+    device_finish(device);
+}
+
+static void each_request_for_memory_may_fail_at_the_start(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    int error = -1;
+    for (long request = 0; error != 0; request++) {
+        struct device *device = device_of(&config);
+        memory_fail_after(request, false);
+        error = device_start(device);
+        memory_fail_after(-1, false);
+        assert_true(error == 0 || error == -ENOMEM || error == -ENOSPC);
+        if (error != 0)
+            must(device_start(device) == 0);
+        device_stop(device);
+        write_blocks(device, 0, 100);
+        must_hold(device, 0, 100);
+        device_finish(device);
+    }
+}
+
+int main(void)
+{
+    watchdog_start("prefault-test", 300);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writes_make_nothing_resident_while_the_reserve_lasts),
+        cmocka_unit_test(slots_and_words_stay_when_all_is_trimmed),
+        cmocka_unit_test(background_work_is_woken_when_half_of_the_reserve_is_gone),
+        cmocka_unit_test(writes_go_on_without_a_reserve_and_say_so),
+        cmocka_unit_test(the_smallest_limit_has_room_for_all_that_is_made_resident),
+        cmocka_unit_test(a_limit_that_was_lowered_refuses_the_start),
+        cmocka_unit_test(growth_makes_the_new_slots_resident),
+        cmocka_unit_test(each_request_for_memory_may_fail_at_the_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
