@@ -117,3 +117,15 @@ void *thread_join(pthread_t thread)
     must(pthread_join(thread, &result) == 0);
     return result;
 }
+
+void maintain_until_quiet(struct device *device)
+{
+    struct gate *after = gate_set("maintenance: after a pass", GATE_COUNTS);
+    uint64_t passes = device_statistic(device, maintenance_passes);
+    must(device_start(device) == 0);
+    unsigned seen = 0;
+    while (device_statistic(device, maintenance_passes) == passes)
+        gate_await(after, ++seen);
+    device_stop(device);
+    gates_remove();
+}

@@ -20,6 +20,8 @@
 
 #include "common/compiler.h"
 
+struct device;
+
 enum gate_kind {
     GATE_COUNTS,      /* stops nobody */
     GATE_STOPS_FIRST, /* stops the first thread that comes, until gate_open */
@@ -45,5 +47,8 @@ void gate_open(struct gate *gate);
 /* A thread of a test; fails the program if there is none to be had. */
 pthread_t thread_start(void *(*function)(void *), void *context);
 void *thread_join(pthread_t thread);
+
+/* Starts the thread, lets it make whole passes until nothing is left to do, and stops it. */
+void maintain_until_quiet(struct device *device);
 
 #endif

@@ -49,19 +49,6 @@ static void set(struct device *device, const char *name, uint64_t value)
     must(setting_set(&device->maintenance.settings, setting_find(name), value) == 0);
 }
 
-/* Starts the thread, lets it make whole passes until nothing is left to do, and stops it. */
-static void maintain_until_quiet(struct device *device)
-{
-    struct gate *after = gate_set(AFTER_PASS, GATE_COUNTS);
-    uint64_t passes = device_statistic(device, maintenance_passes);
-    must(device_start(device) == 0);
-    unsigned seen = 0;
-    while (device_statistic(device, maintenance_passes) == passes)
-        gate_await(after, ++seen);
-    device_stop(device);
-    gates_remove();
-}
-
 /* Three of four objects are gone, from all over the pool. */
 static struct device *fragmented_device(uint64_t reserve_bytes)
 {

@@ -8,6 +8,8 @@
 #include <errno.h>
 
 #include "common/memory.h"
+#include "pages/pages_internal.h"
+#include "tests/device-steps.h"
 
 #define BLOCK   BLOCK_SIZE_BYTES
 #define SIZE    (64 * MIB)
@@ -94,16 +96,56 @@ static void slots_and_words_stay_when_all_is_trimmed(void **state)
     (void)device_give_back(device);
     struct device_statistics empty = device_statistics_now(device);
     assert_true(empty.slot_table == full.slot_table && full.slot_table == SIZE / BLOCK * 8);
-    assert_true(empty.mem_desc_words == full.mem_desc_words);
     /* What is left are zspages that the next writers find: at most one a class. */
     assert_true(empty.pool_used < 4 * MIB && full.pool_used > 8 * MIB);
     assert_true(empty.pool_free <= RESERVE);
+    assert_true(empty.mem_desc_words == full.mem_desc_words);
 
     /* And so what comes next finds all of it again. */
     uint64_t before = resident_pages_of(device);
     write_blocks(device, 8000, 1500);
     assert_true(resident_pages_of(device) == before);
     must_hold(device, 8000, 1500);
+    device_finish(device);
+}
+
+static void words_stay_when_nothing_else_does(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    uint64_t words = device_statistic(device, mem_desc_words);
+    must(device_set(device, "reserve", 0) == 0);
+    (void)device_give_back(device);
+    assert_true(device_statistic(device, pool_free) < RESERVE / 8);
+    assert_true(device_statistic(device, mem_desc_words) == words);
+    device_finish(device);
+}
+
+static void the_words_of_the_next_arena_are_there_before_it_is_used(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    struct pages *pages = device->pages;
+    const _Atomic uint64_t *words = &pages->map.words[pages->arenas_known << ARENA_SHIFT];
+    assert_true(resident_pages(words, PAGE_SIZE_BYTES) == 1);
+    assert_true(resident_pages(words + ARENA_PAGES, PAGE_SIZE_BYTES) == 0);
+    device_finish(device);
+}
+
+static void background_work_leaves_the_pages_that_writers_find_next(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    write_blocks(device, 0, 300);
+    maintain_until_quiet(device);
+    uint64_t before = resident_pages_of(device), misses = device_statistic(device, reserve_misses);
+    write_blocks(device, 1000, 1000);
+    assert_true(resident_pages_of(device) == before);
+    assert_true(device_statistic(device, reserve_misses) == misses);
+    must_hold(device, 1000, 1000);
     device_finish(device);
 }
 
@@ -208,6 +250,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_make_nothing_resident_while_the_reserve_lasts),
         cmocka_unit_test(slots_and_words_stay_when_all_is_trimmed),
+        cmocka_unit_test(words_stay_when_nothing_else_does),
+        cmocka_unit_test(the_words_of_the_next_arena_are_there_before_it_is_used),
+        cmocka_unit_test(background_work_leaves_the_pages_that_writers_find_next),
         cmocka_unit_test(background_work_is_woken_when_half_of_the_reserve_is_gone),
         cmocka_unit_test(writes_go_on_without_a_reserve_and_say_so),
         cmocka_unit_test(the_smallest_limit_has_room_for_all_that_is_made_resident),
