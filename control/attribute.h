@@ -2,7 +2,7 @@
 /*
  * attribute.h: what can be read and written of a running server: a table of rows.
  *
- *      {name, help, get, set, detail}        get NULL: write-only, set NULL: read-only
+ *      {name, help, get, set, detail, is_slow}     get NULL: write-only, set NULL: read-only
  *
  * The table is made by who owns the things (device/attributes.c). Where two rows have one name, the
  * first counts, so that a special row may stand before those that are made from a list.
@@ -31,6 +31,7 @@ struct attribute {
     attribute_get *get;
     attribute_set *set;
     size_t detail; /* for functions that serve several rows: which one */
+    bool is_slow;  /* may take seconds: others are served meanwhile, by another thread */
 };
 
 struct attribute_table {

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "control/errand.h"
 #include "control/listener.h"
 #include "control/session.h"
 
@@ -33,14 +35,18 @@ struct client {
     struct text out;
     size_t sent;        /* bytes of `out` */
     bool may_have_more; /* its turn ended before its requests did */
+    bool is_away;       /* its session and `out` are with the errand's thread */
+    bool waits;         /* its next line is slow, and another such is being answered */
 };
 
 struct control {
     struct attribute_table table;
     uint64_t idle_us, stuck_us;
     struct listener listener;
-    int wake; /* an eventfd: the thread is to end */
+    int wake; /* an eventfd: an errand is done, or the thread is to end */
+    _Atomic bool is_ending;
     pthread_t thread;
+    struct errand *errand;
     bool is_running;
 
     /* The thread's own. */
@@ -144,6 +150,11 @@ static bool serve(struct control *control, struct client *client)
             return true;
         if (client->session.is_over)
             return false;
+        if (session_is_slow(&client->session, &control->table)) {
+            client->is_away = errand_begin(control->errand, &client->session, &client->out);
+            client->waits = !client->is_away;
+            return true;
+        }
         if (session_answer(&client->session, &control->table, &control->body, &client->out)) {
             if (client->out.is_broken)
                 return false; /* no memory even for an error: who waits for it must not wait on */
@@ -157,6 +168,34 @@ static bool serve(struct control *control, struct client *client)
     }
     client->may_have_more = true;
     return true;
+}
+
+/* Takes back the client whose slow request is answered, and gives the others who wait their turn.
+ */
+static void end_errand(struct control *control)
+{
+    const struct session *session = errand_end(control->errand);
+    if (session == NULL)
+        return;
+    for (unsigned i = 0; i < control->client_count; i++) {
+        struct client *client = control->clients[i];
+        if (&client->session == session) {
+            client->is_away = false;
+            client->heard_us = clock_now_us();
+            client->may_have_more = true;
+            client->session.is_over |= client->out.is_broken;
+        } else if (client->waits) {
+            client->waits = false;
+            client->heard_us = clock_now_us();
+            client->may_have_more = true;
+        }
+    }
+}
+
+/* Whether nobody but the server can go on with this client. */
+static bool is_served(const struct client *client)
+{
+    return client->is_away || client->waits;
 }
 
 /* Tells a connection that it is refused, if it can be told at once, and ends it. */
@@ -182,11 +221,14 @@ static bool make_room(struct control *control)
 {
     if (control->client_count < CONTROL_CLIENTS_MAX)
         return true;
-    unsigned oldest = 0;
-    for (unsigned i = 1; i < control->client_count; i++)
-        if (control->clients[i]->heard_us < control->clients[oldest]->heard_us)
+    unsigned oldest = CONTROL_CLIENTS_MAX;
+    uint64_t heard_us = clock_now_us() - SILENT_LEAST_MS * UINT64_C(1000);
+    for (unsigned i = 0; i < control->client_count; i++)
+        if (control->clients[i]->heard_us < heard_us && !is_served(control->clients[i])) {
             oldest = i;
-    if (clock_now_us() - control->clients[oldest]->heard_us < SILENT_LEAST_MS * UINT64_C(1000))
+            heard_us = control->clients[i]->heard_us;
+        }
+    if (oldest == CONTROL_CLIENTS_MAX)
         return false;
     leave(control, oldest);
     return true;
@@ -234,7 +276,7 @@ static void leave_silent(struct control *control, uint64_t now)
     for (unsigned i = control->client_count; i-- > 0;) {
         struct client *client = control->clients[i];
         uint64_t patience = has_answer(client) ? control->stuck_us : control->idle_us;
-        if (now > client->heard_us && now - client->heard_us >= patience)
+        if (!is_served(client) && now > client->heard_us && now - client->heard_us >= patience)
             leave(control, i);
     }
 }
@@ -245,6 +287,8 @@ static int sleep_ms(const struct control *control)
     uint64_t now = clock_now_us(), until = UINT64_MAX;
     for (unsigned i = 0; i < control->client_count; i++) {
         const struct client *client = control->clients[i];
+        if (is_served(client))
+            continue;
         uint64_t patience = has_answer(client) ? control->stuck_us : control->idle_us;
         if (client->may_have_more)
             return 0;
@@ -270,18 +314,24 @@ static void *serve_clients(void *context)
         unsigned count = control->client_count;
         for (unsigned i = 0; i < count; i++) {
             const struct client *client = control->clients[i];
-            ready[2 + i] = (struct pollfd){.fd = client->socket,
+            ready[2 + i] = (struct pollfd){.fd = is_served(client) ? -1 : client->socket,
                                            .events = has_answer(client) ? POLLOUT : POLLIN};
         }
         if (poll(ready, 2 + count, sleep_ms(control)) < 0)
             continue; /* EINTR, or no memory for the moment */
-        if (ready[0].revents != 0)
+        if (atomic_load_explicit(&control->is_ending, memory_order_acquire))
             return NULL;
+        if (ready[0].revents != 0) {
+            eventfd_t events;
+            (void)eventfd_read(control->wake, &events);
+            end_errand(control);
+        }
         uint64_t now = clock_now_us();
         /* From the last on: leave puts the last one in the place of who goes. */
         for (unsigned i = count; i-- > 0;) {
             struct client *client = control->clients[i];
-            if ((ready[2 + i].revents != 0 || client->may_have_more) && !serve(control, client))
+            bool has_turn = ready[2 + i].revents != 0 || client->may_have_more;
+            if (!is_served(client) && has_turn && !serve(control, client))
                 leave(control, i);
         }
         leave_silent(control, now);
@@ -292,9 +342,15 @@ static void *serve_clients(void *context)
 
 int control_start(struct control *control)
 {
-    int error = pthread_create(&control->thread, NULL, serve_clients, control);
+    int error = errand_start(&control->table, control->wake, &control->errand);
     if (error != 0)
+        return error;
+    error = pthread_create(&control->thread, NULL, serve_clients, control);
+    if (error != 0) {
+        errand_stop(control->errand);
+        control->errand = NULL;
         return -error;
+    }
     (void)pthread_setname_np(control->thread, "uzram-control");
     control->is_running = true;
     return 0;
@@ -305,8 +361,10 @@ void control_close(struct control *control)
     if (control == NULL)
         return;
     if (control->is_running) {
+        atomic_store_explicit(&control->is_ending, true, memory_order_release);
         (void)eventfd_write(control->wake, 1);
         pthread_join(control->thread, NULL);
+        errand_stop(control->errand);
     }
     while (control->client_count > 0)
         leave(control, 0);

@@ -3,9 +3,10 @@
  * control.h: a server of the control protocol (request.h) on a Unix socket.
  *
  *      clients ─▶ socket ─▶ one thread: poll ─▶ session.h ─▶ the table of attributes
+ *                                         └───▶ errand.h ───▶ those of them that are slow
  *
- * The thread waits for nothing but poll: no client can hold it up, and it holds nobody up. It does
- * hold up other clients while an attribute is being written that takes time (a compaction, say).
+ * The thread waits for nothing but poll: no client can hold it up, and it holds nobody up. What
+ * takes long (to recompress, say) is done by a second thread, one such request after the other.
  *
  * Each client is allowed one line in and one answer out at a time: while an answer has not been
  * read to its end, nothing more is read from that client. Who reads nothing of it for
@@ -23,7 +24,7 @@
 
 struct control_config {
     const char *path;             /* of the socket */
-    struct attribute_table table; /* its rows must stay; called from the thread only */
+    struct attribute_table table; /* its rows must stay; called from the two threads only */
     unsigned idle_ms;             /* 0: a minute */
     unsigned stuck_ms;            /* 0: ten seconds */
 };
@@ -37,11 +38,11 @@ struct control;
 int control_open(const struct control_config *config, struct control **control,
                  struct text *sentence) must_use;
 
-/* Starts the thread. Returns 0 or a negative errno of pthread_create. */
+/* Starts the threads. Returns 0, -ENOMEM, or a negative errno of pthread_create. */
 int control_start(struct control *control) must_use;
 
-/* Ends the thread, after the request that it is in; leaves clients and removes the socket. NULL is
- * allowed. */
+/* Ends the threads, after the requests that they are in; leaves clients and removes the socket.
+ * NULL is allowed. */
 void control_close(struct control *control);
 
 const char *control_path(const struct control *control);

@@ -6,6 +6,8 @@ libuzram_sources += \
 	control/client.h \
 	control/control.c \
 	control/control.h \
+	control/errand.c \
+	control/errand.h \
 	control/listener.c \
 	control/listener.h \
 	control/places.c \

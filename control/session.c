@@ -65,6 +65,21 @@ static void answer_line(struct session *session, size_t length, const struct att
     }
 }
 
+bool session_is_slow(const struct session *session, const struct attribute_table *table)
+{
+    char line[REQUEST_BYTES_MAX + 1];
+    struct request request;
+    const char *end = memchr(session->input, '\n', session->used);
+    if (end == NULL)
+        return false;
+    size_t length = (size_t)(end - session->input);
+    memcpy(line, session->input, length);
+    if (request_parse(line, length, &request) != NULL || request.verb == REQUEST_LIST)
+        return false;
+    const struct attribute *attribute = attribute_find(table, request.name);
+    return attribute != NULL && attribute->is_slow;
+}
+
 bool session_answer(struct session *session, const struct attribute_table *table, struct text *body,
                     struct text *out)
 {

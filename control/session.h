@@ -33,6 +33,9 @@ char *session_room(struct session *session, size_t *capacity_bytes);
 /* So many bytes have been put there. */
 void session_read(struct session *session, size_t count);
 
+/* True if the next line asks for an attribute that is slow (attribute.h). */
+bool session_is_slow(const struct session *session, const struct attribute_table *table);
+
 /*
  * Answers the next line, if a whole one is there: adds the framed answer to `out`. A line that is
  * too long is answered with an error and ends the session, because where the next one begins is not

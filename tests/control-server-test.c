@@ -388,6 +388,95 @@ static void many_requests_may_be_sent_at_once(void **state)
 
 /* Another user, although the file's mode would let that one in. */
 /* Who connects is somebody else, but files are still opened as root: all folders let him pass. */
+/* A client that has asked for something slow and doesn't wait for the answer. */
+static int slow_client(const char *request)
+{
+    struct control_client client = client_of_server();
+    assert_int_equal(send(client.socket, request, strlen(request), 0), (ssize_t)strlen(request));
+    return client.socket;
+}
+
+static void must_answer(int socket, const char *expected)
+{
+    char answer[256] = "";
+    size_t length = 0;
+    struct pollfd ready = {.fd = socket, .events = POLLIN};
+    while (length < strlen(expected)) {
+        assert_int_equal(poll(&ready, 1, ASK_MS), 1);
+        ssize_t count = recv(socket, answer + length, sizeof answer - 1 - length, 0);
+        assert_true(count > 0);
+        length += (size_t)count;
+    }
+    assert_string_equal(answer, expected);
+}
+
+static void others_are_served_while_slow_requests_have_their_turns(void **state)
+{
+    (void)state;
+    int go[2];
+    assert_int_equal(pipe(go), 0);
+    things = (struct things){.slow_go = go[0]};
+    struct control *control = serve_with(50, 50); /* who waits for the server isn't silent */
+    int first = slow_client("set slow 1\nget echo a\n");
+    while (things.slow_begun < 1)
+        usleep(1000);
+    int second = slow_client("set slow 2\nset slow 3\n");
+    for (int i = 0; i < 20; i++) {
+        others_are_served();
+        usleep(10000);
+    }
+    assert_int_equal(things.slow_begun, 1);
+
+    assert_int_equal(write(go[1], "1", 1), 1);
+    must_answer(first, "ok 13\nwaited for 1\nok 1\na");
+    while (things.slow_begun < 2)
+        usleep(1000);
+    others_are_served();
+    assert_int_equal(write(go[1], "23", 2), 2);
+    must_answer(second, "ok 13\nwaited for 2\nok 13\nwaited for 3\n");
+    close(first);
+    close(second);
+    control_close(control);
+    close(go[0]);
+    close(go[1]);
+    things = (struct things){0};
+}
+
+static void a_client_may_go_while_its_slow_request_is_answered(void **state)
+{
+    (void)state;
+    int go[2];
+    assert_int_equal(pipe(go), 0);
+    things = (struct things){.slow_go = go[0]};
+    struct control *control = serve();
+    int first = slow_client("set slow 1\n");
+    while (things.slow_begun < 1)
+        usleep(1000);
+    int second = slow_client("set slow 2\n");
+    close(first);
+    close(second);
+    others_are_served();
+    assert_int_equal(write(go[1], "12", 2), 2);
+    while (things.slow_begun < 2)
+        usleep(1000);
+    others_are_served();
+
+    /* The server's end waits for what is under way; what waits may be begun before, or is
+     * forgotten. */
+    first = slow_client("set slow 3\n");
+    while (things.slow_begun < 3)
+        usleep(1000);
+    second = slow_client("set slow 4\n");
+    assert_int_equal(write(go[1], "34", 2), 2);
+    control_close(control);
+    assert_true(things.slow_begun == 3 || things.slow_begun == 4);
+    close(first);
+    close(second);
+    close(go[0]);
+    close(go[1]);
+    things = (struct things){0};
+}
+
 static void another_user_is_refused(void **state)
 {
     (void)state;
@@ -502,6 +591,8 @@ int main(void)
         cmocka_unit_test(a_client_that_sends_rubbish_is_told_and_left),
         cmocka_unit_test(a_client_may_go_at_any_time),
         cmocka_unit_test(many_requests_may_be_sent_at_once),
+        cmocka_unit_test(others_are_served_while_slow_requests_have_their_turns),
+        cmocka_unit_test(a_client_may_go_while_its_slow_request_is_answered),
         cmocka_unit_test(another_user_is_refused),
         cmocka_unit_test(a_missing_server_is_told_from_an_ended_one),
         cmocka_unit_test(a_server_without_memory_fails_whole),

@@ -116,6 +116,35 @@ static void a_list_has_each_name_once_with_its_mode(void **state)
     assert_string_equal(said("get hidden\n"), "ok 5\nfirst");
 }
 
+static void slow_requests_are_told_from_others_before_they_are_answered(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        bool is_slow;
+    } cases[] = {
+        {"set slow 1\n", true},
+        {"  get slow\nget word\n", true},
+        {"set slow 1", false},
+        {"set word a\n", false},
+        {"get word\nset slow 1\n", false},
+        {"list\n", false},
+        {"set slower 1\n", false},
+        {"slow\n", false},
+        {"\n", false},
+        {"set\001slow\n", false},
+    };
+    struct attribute_table table = table_of_things(&things);
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct session session = {0};
+        size_t capacity, length = strlen(cases[i].bytes);
+        memcpy(session_room(&session, &capacity), cases[i].bytes, length);
+        session_read(&session, length);
+        assert_int_equal(session_is_slow(&session, &table), cases[i].is_slow);
+        assert_memory_equal(session.input, cases[i].bytes, length); /* it is still to be answered */
+    }
+}
+
 static void the_longest_line_is_taken_and_a_longer_one_ends_the_session(void **state)
 {
     (void)state;
@@ -186,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_refused_line_does_not_spoil_the_next),
         cmocka_unit_test(a_line_without_its_end_gets_no_answer),
         cmocka_unit_test(a_list_has_each_name_once_with_its_mode),
+        cmocka_unit_test(slow_requests_are_told_from_others_before_they_are_answered),
         cmocka_unit_test(the_longest_line_is_taken_and_a_longer_one_ends_the_session),
         cmocka_unit_test(lines_come_in_pieces_of_any_size),
         cmocka_unit_test(the_longest_answer_is_given_whole),

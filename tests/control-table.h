@@ -8,6 +8,7 @@
  *      echo    r    its argument
  *      hidden  r    "first": there is a second row of the name
  *      sink    w    counts what it is given
+ *      slow    w    waits until there is a byte in the pipe `slow_go`; counted in `slow_begun`
  */
 #ifndef UZRAM_TESTS_CONTROL_TABLE_H
 #define UZRAM_TESTS_CONTROL_TABLE_H
@@ -15,12 +16,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/session.h"
 
 struct things {
     char word[REQUEST_BYTES_MAX + 1];
     unsigned sunk;
+    int slow_go;
+    _Atomic unsigned slow_begun;
 };
 
 static int get_word(void *context, const struct attribute *attribute, const char *argument,
@@ -87,14 +91,28 @@ static int set_sink(void *context, const struct attribute *attribute, const char
     return 0;
 }
 
+static int set_slow(void *context, const struct attribute *attribute, const char *value,
+                    struct text *answer)
+{
+    struct things *things = context;
+    char byte;
+    (void)attribute;
+    things->slow_begun++;
+    if (things->slow_go > 0 && read(things->slow_go, &byte, 1) != 1)
+        return -EIO;
+    text_add(answer, "waited for %s\n", value);
+    return 0;
+}
+
 static const struct attribute rows_of_things[] = {
-    {"word", "what was last set", get_word, set_word, 0},
-    {"big", "as long as an answer can be", get_filler, NULL, 0},
-    {"huge", "longer than an answer can be", get_filler, NULL, 1},
-    {"echo", "its argument", get_echo, NULL, 0},
-    {"hidden", "the first of two", get_hidden, NULL, 1},
-    {"hidden", "the second of two", get_hidden, NULL, 2},
-    {"sink", "counts what it is given", NULL, set_sink, 0},
+    {"word", "what was last set", get_word, set_word, 0, false},
+    {"big", "as long as an answer can be", get_filler, NULL, 0, false},
+    {"huge", "longer than an answer can be", get_filler, NULL, 1, false},
+    {"echo", "its argument", get_echo, NULL, 0, false},
+    {"hidden", "the first of two", get_hidden, NULL, 1, false},
+    {"hidden", "the second of two", get_hidden, NULL, 2, false},
+    {"sink", "counts what it is given", NULL, set_sink, 0, false},
+    {"slow", "waits", NULL, set_slow, 0, true},
 };
 
 static inline struct attribute_table table_of_things(struct things *things)
