@@ -175,6 +175,18 @@ int server_statistics(struct server *server, struct device_statistics *statistic
     return error;
 }
 
+uint64_t server_number(struct server *server, const char *attribute)
+{
+    struct text answer = text_of_limit(ANSWER_BYTES_MAX);
+    char request[64];
+    uint64_t number = 0;
+    snprintf(request, sizeof request, "get %s", attribute);
+    if (server_ask(server, request, &answer) == 0)
+        number = strtoull(text_string(&answer), NULL, 10);
+    text_free(&answer);
+    return number;
+}
+
 void server_algorithm(struct server *server, char *name, size_t capacity)
 {
     struct text answer = text_of_limit(ANSWER_BYTES_MAX);

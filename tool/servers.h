@@ -47,6 +47,9 @@ void server_refused(const struct server *server, int error, const struct text *a
 /* All statistics. One that this server doesn't have is 0. */
 int server_statistics(struct server *server, struct device_statistics *statistics) must_use;
 
+/* The value of an attribute that is a number; 0 if the server doesn't have it. */
+uint64_t server_number(struct server *server, const char *attribute);
+
 /* The algorithm in brackets of what comp_algorithm says, in name of `capacity` bytes. */
 void server_algorithm(struct server *server, char *name, size_t capacity);
 

@@ -14,9 +14,6 @@
 #include "tool/servers.h"
 #include "tool/table.h"
 
-/* Per cent of mem_limit from which on to warn. */
-#define WARN_PERCENT 90
-
 #define OUTPUT_BYTES_MAX ((size_t)1 << 24)
 
 /* What a line is made from. */
@@ -25,6 +22,7 @@ struct subject {
     const char *algorithm;
     struct device_statistics now;
     uint64_t streams, failed;
+    uint64_t soft_percent; /* of mem_limit: from there on there is a warning */
 };
 
 enum column_kind {
@@ -146,7 +144,6 @@ static void show_json(const struct form *form, const struct subject *subjects, s
 static bool ask(struct server *server, struct subject *subject)
 {
     char algorithm[64];
-    struct text answer = text_of_limit(4096);
     *subject = (struct subject){.name = server->name, .control = server->path};
     int error = server_statistics(server, &subject->now);
     if (error != 0) {
@@ -155,10 +152,9 @@ static bool ask(struct server *server, struct subject *subject)
     }
     server_algorithm(server, algorithm, sizeof algorithm);
     subject->algorithm = command_copy(algorithm);
-    if (server_ask(server, "get max_comp_streams", &answer) == 0)
-        subject->streams = strtoull(text_string(&answer), NULL, 10);
+    subject->streams = server_number(server, "max_comp_streams");
+    subject->soft_percent = server_number(server, "soft_percent");
     subject->failed = subject->now.failed_reads + subject->now.failed_writes;
-    text_free(&answer);
     return true;
 }
 
@@ -166,11 +162,13 @@ static void warn(const struct subject *subject)
 {
     const struct device_statistics *now = &subject->now;
     char limit[FORMAT_BYTES_MAX];
-    if (now->mem_limit != 0 && now->mem_used_total >= now->mem_limit / 100 * WARN_PERCENT)
+    if (now->mem_limit != 0 && now->mem_used_total >= now->mem_limit / 100 * subject->soft_percent)
         command_warn("%s: %" PRIu64 " %% of its mem_limit of %s are used; beyond it writes fail "
                      "with ENOSPC",
                      subject->name, now->mem_used_total / (now->mem_limit / 100 + 1),
                      format_bytes(limit, now->mem_limit));
+    if (now->threads != 0 && now->swap_safe == 0)
+        command_warn("%s: serves swap, and is not safe; `uzram swap check` says why", subject->name);
     if (now->failed_reads != 0)
         command_warn("%s: %" PRIu64 " blocks could not be read; the server's log says which",
                      subject->name, now->failed_reads);
