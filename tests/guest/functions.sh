@@ -33,10 +33,11 @@ statistic() {
     "$uzram" get stats | tr ',{}' '\n\n\n' | sed -n "s/^ *\"$1\": *//p"
 }
 
-# serve PLUGIN KEY...: nbdkit with a socket, in the background.
+# serve PLUGIN KEY...: nbdkit with a socket, in the background; `without` what $without takes from it.
+without=
 serve() {
     rm -f /run/server.pid
-    nbdkit -P /run/server.pid -U /run/server.sock -t 4 "$@" || return 1
+    $without nbdkit -P /run/server.pid -U /run/server.sock -t 4 "$@" || return 1
     until [ -s /run/server.pid ]; do sleep 0.1; done
     server=$(cat /run/server.pid)
 }
@@ -56,6 +57,15 @@ swap_on_uzram() {
     local mib=$1
     shift
     serve "$plugin" "${mib}M" swap=require "$@" && attach && use_swap /dev/nbd0
+}
+
+# swap_on_uzram_without CAPABILITY MIB KEY...: one of the measures can't be had.
+swap_on_uzram_without() {
+    local capability=$1 mib=$2
+    shift 2
+    without="/programs/setpriv --bounding-set -$capability --inh-caps -$capability"
+    [ "$capability" != ipc_lock ] || without="$without /programs/prlimit --memlock=65536"
+    serve "$plugin" "${mib}M" swap=on "$@" && attach && use_swap /dev/nbd0
 }
 
 swap_on_memory() {
