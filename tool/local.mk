@@ -7,16 +7,29 @@ bin_PROGRAMS = tool/uzram
 tool_uzram_SOURCES = \
 	tool/canvas.c tool/canvas.h \
 	tool/classes.c \
-	tool/command.h \
+	tool/command.c tool/command.h \
 	tool/font.c tool/font.h \
 	tool/format.c tool/format.h \
 	tool/get.c \
 	tool/list.c \
 	tool/map.c \
 	tool/metrics.c \
+	tool/nbd_device.c tool/nbd_device.h \
+	tool/program.c tool/program.h \
 	tool/servers.c tool/servers.h \
 	tool/set.c \
 	tool/status.c \
+	tool/swap.c tool/swap.h \
+	tool/swap_amount.c \
+	tool/swap_check.c \
+	tool/swap_config.c \
+	tool/swap_facts.c tool/swap_facts.h \
+	tool/swap_judge.c \
+	tool/swap_plan.c tool/swap_plan.h \
+	tool/swap_start.c \
+	tool/swap_state.c tool/swap_state.h \
+	tool/swap_steps.c tool/swap_steps.h \
+	tool/swap_stop.c \
 	tool/table.c tool/table.h \
 	tool/terminal.c tool/terminal.h \
 	tool/top.c \
