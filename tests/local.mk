@@ -57,6 +57,7 @@ script_tests = \
 	tests/modes \
 	tests/control \
 	tests/tool \
+	tests/swap-tool \
 	tests/qemu \
 	tests/bad-input \
 	tests/describe \

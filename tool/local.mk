@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# tool/: the program uzram, its manual, and completion for bash.
+# tool/: the program uzram, its manuals, completion for bash, and swap at boot.
 #
 # A sub-command is a file here, and a line in the table of uzram.c.
 
@@ -42,11 +42,30 @@ tool_uzram_LDADD = libuzram.la $(PNG_LIBS) -lm
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = tool/completion/uzram
 
-man1_MANS += tool/uzram.1
-EXTRA_DIST += tool/uzram.pod
-CLEANFILES += tool/uzram.1
+# Swap at boot: a unit, which nobody enables but the administrator, and what it is to set up.
+swapconfdir = $(sysconfdir)/uzram
+dist_swapconf_DATA = tool/swap.conf
+if SYSTEMD_UNIT
+systemdsystemunit_DATA = tool/uzram-swap.service
+endif
+EXTRA_DIST += tool/uzram-swap.service.in
+CLEANFILES += tool/uzram-swap.service
+
+tool/uzram-swap.service: tool/uzram-swap.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) tool && $(SED) -e 's|@bindir[@]|$(bindir)|g' \
+		-e 's|@sysconfdir[@]|$(sysconfdir)|g' \
+		$(top_srcdir)/tool/uzram-swap.service.in >$@.new && mv $@.new $@
+
+man1_MANS += tool/uzram.1 tool/uzram-swap.1
+EXTRA_DIST += tool/uzram.pod tool/uzram-swap.pod
+CLEANFILES += tool/uzram.1 tool/uzram-swap.1
 
 tool/uzram.1: tool/uzram.pod
 	$(AM_V_GEN)$(MKDIR_P) tool && $(POD2MAN) --section=1 --center="uzram" --utf8 \
 		--release="uzram-$(VERSION)" --name=uzram \
 		$(top_srcdir)/tool/uzram.pod $@.new && mv $@.new $@
+
+tool/uzram-swap.1: tool/uzram-swap.pod
+	$(AM_V_GEN)$(MKDIR_P) tool && $(POD2MAN) --section=1 --center="uzram" --utf8 \
+		--release="uzram-$(VERSION)" --name=uzram-swap \
+		$(top_srcdir)/tool/uzram-swap.pod $@.new && mv $@.new $@

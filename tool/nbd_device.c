@@ -79,7 +79,7 @@ static uint64_t number_of(const char *blocks, const char *name, const char *attr
 static int write_attribute(const char *blocks, const char *name, const char *attribute,
                            const char *value)
 {
-    int file = open_attribute(blocks, name, attribute, O_WRONLY);
+    int file = open_attribute(blocks, name, attribute, O_WRONLY | O_TRUNC);
     if (file < 0)
         return -errno;
     int error = write(file, value, strlen(value)) < 0 ? -errno : 0;

@@ -116,15 +116,16 @@ static int wait_for(pid_t child)
 /* The line of `text` that says most about what went wrong; "" if there is none. */
 static const char *telling_line(char *text)
 {
-    const char *last = "", *last_error = NULL;
+    const char *last = "", *first_error = NULL;
     char *rest = NULL;
     for (char *line = strtok_r(text, "\r\n", &rest); line != NULL;
          line = strtok_r(NULL, "\r\n", &rest)) {
         last = line;
-        if (strstr(line, "error:") != NULL || strstr(line, "invalid option") != NULL)
-            last_error = line;
+        if (first_error == NULL &&
+            (strstr(line, "error:") != NULL || strstr(line, "invalid option") != NULL))
+            first_error = line;
     }
-    last = last_error != NULL ? last_error : last;
+    last = first_error != NULL ? first_error : last;
     return *last == '@' ? last + 1 : last; /* how it was shown is nothing that matters here */
 }
 

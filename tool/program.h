@@ -35,8 +35,8 @@ bool program_exists(const char *name) must_use;
 /*
  * Runs argv[0] from PATH with these arguments (NULL behind the last) under the name `shown` (NULL:
  * argv[0]) and waits for its end; its standard output is dropped. True if its status is 0. Else
- * `said`, of PROGRAM_SAID_BYTES, has what was wrong: the last line that it wrote on standard error
- * with "error:" or "invalid option" in it, or the last at all, or how it ended.
+ * `said`, of PROGRAM_SAID_BYTES, has what was wrong: the first line that it wrote on standard error
+ * with "error:" or "invalid option" in it, or else the last line, or how it ended.
  */
 bool program_run(const char *const argv[], const char *shown, char *said) must_use;
 

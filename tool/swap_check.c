@@ -111,6 +111,8 @@ static bool check(struct swap_facts *facts, const char *control)
     /* Asked first: what asking costs the server should be seen, too. */
     ask_statistics(facts, control);
     facts->server_error = safety_inspect(facts->server, &facts->report);
+    if (facts->server_error == 0 && facts->report.mapped_bytes == 0)
+        facts->server_error = -ESRCH; /* it has ended, and its number is yet to be freed */
     swap_look_at_server(facts, "/proc", "/sys");
     swap_look_at_device(facts, "/proc", "/sys");
     swap_look_at_system(facts, "/proc");

@@ -12,7 +12,7 @@
 #include "tool/swap_facts.h"
 
 /*
- * Real-time threads may go below the minimum by a quarter of it (a half from 6.6 on). A
+ * Real-time threads may go below the minimum by a quarter of it (a half from 6.3 on). A
  * connection's socket buffers hold up to 2 × 208 KiB, and the kernel's own needs come beside them:
  * a megabyte.
  */
