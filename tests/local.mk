@@ -39,6 +39,8 @@ unit_tests = \
 	tests/slot-table-race-test \
 	tests/slot-table-test \
 	tests/slot-test \
+	tests/swap-check-test \
+	tests/swap-plan-test \
 	tests/zpool-misuse-test \
 	tests/zpool-races-test \
 	tests/zpool-test \
@@ -60,6 +62,7 @@ script_tests = \
 	tests/modes \
 	tests/control \
 	tests/tool \
+	tests/swap-tool \
 	tests/qemu \
 	tests/bad-input \
 	tests/describe \
@@ -128,6 +131,11 @@ tests_slot_table_test_SOURCES = \
 	tests/slot-table-fixture.c tests/slot-table-fixture.h tests/slot-table-test.c
 tests_slot_table_test_LDADD = $(device_ldadd)
 tests_slot_test_LDADD = $(device_ldadd)
+swap_test_sources = \
+	tool/command.c tool/format.c tool/nbd_device.c tool/swap_amount.c tool/swap_config.c \
+	tool/swap_facts.c tool/swap_judge.c tool/swap_plan.c tool/swap_state.c
+tests_swap_check_test_SOURCES = tests/swap-check-test.c $(swap_test_sources)
+tests_swap_plan_test_SOURCES = tests/swap-plan-test.c $(swap_test_sources)
 
 # Not made by `make check`, which replays what was found. In a build of its own:
 #     configure CC=clang --enable-sanitizers=fuzzer-no-link,address,undefined

@@ -10,6 +10,7 @@
 #define UZRAM_TOOL_COMMAND_H
 
 #include <getopt.h>
+#include <stdarg.h>
 
 #include "common/compiler.h"
 
@@ -23,7 +24,7 @@ struct command {
 };
 
 extern const struct command command_classes, command_get, command_list, command_map,
-    command_metrics, command_set, command_status, command_top, command_train;
+    command_metrics, command_set, command_status, command_swap, command_top, command_train;
 
 /* The path that --control gave, or NULL. */
 extern const char *tool_control;
@@ -45,6 +46,7 @@ printf_like(1, 2) void command_fail(const char *format, ...) __attribute__((nore
 
 /* The same without an end. */
 printf_like(1, 2) void command_warn(const char *format, ...);
+printf_like(1, 0) void command_say(const char *format, va_list arguments);
 
 /* Ends the program if standard output could not be written; else returns STATUS_OK. */
 int command_done(void);

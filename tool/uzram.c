@@ -5,6 +5,7 @@
  *      uzram [--control PATH] COMMAND [OPTION…] [ARGUMENT…]
  *        │
  *        ├─ a struct command in a file of its own
+ *        ├─ command.c    what all of them say and take alike
  *        ├─ servers.h    which servers there are, what they answer
  *        └─ table.h, format.h, canvas.h    how it is shown
  */
@@ -19,7 +20,7 @@
 
 static const struct command *const commands[] = {
     &command_status, &command_get, &command_set,     &command_list,  &command_classes,
-    &command_top,    &command_map, &command_metrics, &command_train,
+    &command_top,    &command_map, &command_metrics, &command_train, &command_swap,
 };
 
 #define OPTIONS_MAX 32
@@ -34,63 +35,15 @@ static const struct option common_options[] = {
 
 const char *tool_control;
 
-printf_like(1, 0) static void say(const char *format, va_list arguments)
-{
-    fflush(stdout);
-    fputs("uzram: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-}
-
-void command_warn(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    say(format, arguments);
-    va_end(arguments);
-}
-
-void command_fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    say(format, arguments);
-    va_end(arguments);
-    exit(STATUS_REFUSED);
-}
-
 void command_misused(const struct command *command, const char *wrong, ...)
 {
     va_list arguments;
     va_start(arguments, wrong);
-    say(wrong, arguments);
+    command_say(wrong, arguments);
     va_end(arguments);
     fprintf(stderr, "usage: uzram %s [--control PATH]%s%s\n", command->name,
             *command->arguments != '\0' ? " " : "", command->arguments);
     exit(STATUS_USAGE);
-}
-
-int command_done(void)
-{
-    if (fflush(stdout) != 0 || ferror(stdout))
-        command_fail("standard output: %s", strerror(errno));
-    return STATUS_OK;
-}
-
-void *command_allocate(size_t bytes)
-{
-    void *memory = malloc(bytes);
-    if (memory == NULL)
-        command_fail("no memory");
-    return memory;
-}
-
-char *command_copy(const char *string)
-{
-    char *copy = strdup(string);
-    if (copy == NULL)
-        command_fail("no memory");
-    return copy;
 }
 
 static void show_command(const struct command *command)

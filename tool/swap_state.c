@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tool/swap_state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool/command.h"
+
+#define PREFIX "swap-"
+#define SUFFIX ".state"
+
+#define LINE_BYTES 256
+
+void swap_state_name(struct swap_state *state, const char *folder, const char *name)
+{
+    *state = (struct swap_state){0};
+    snprintf(state->name, sizeof state->name, "%s", name);
+    snprintf(state->device, sizeof state->device, "/dev/%s", name);
+    snprintf(state->socket, sizeof state->socket, "%s/" PREFIX "%s.nbd", folder, name);
+    snprintf(state->control, sizeof state->control, "%s/" PREFIX "%s.sock", folder, name);
+    snprintf(state->pid_file, sizeof state->pid_file, "%s/" PREFIX "%s.pid", folder, name);
+    snprintf(state->file, sizeof state->file, "%s/" PREFIX "%s" SUFFIX, folder, name);
+}
+
+int swap_state_write(const struct swap_state *state)
+{
+    char new_file[SWAP_PATH_BYTES + 4];
+    snprintf(new_file, sizeof new_file, "%s.new", state->file);
+    FILE *file = fopen(new_file, "we");
+    if (file == NULL)
+        return -errno;
+    fprintf(file, "device=%s\nserver=%d\n", state->device, (int)state->server);
+    bool failed = ferror(file) != 0;
+    failed = fclose(file) != 0 || failed;
+    if (failed || rename(new_file, state->file) != 0) {
+        int error = errno != 0 ? -errno : -EIO;
+        unlink(new_file);
+        return error;
+    }
+    return 0;
+}
+
+int swap_state_read(struct swap_state *state, const char *folder, const char *name)
+{
+    char line[LINE_BYTES], device[LINE_BYTES] = "";
+    int server = 0;
+    swap_state_name(state, folder, name);
+    FILE *file = fopen(state->file, "re");
+    if (file == NULL)
+        return -errno;
+    while (fgets(line, sizeof line, file) != NULL) {
+        (void)sscanf(line, "device=%255s", device);
+        (void)sscanf(line, "server=%d", &server);
+    }
+    fclose(file);
+    state->server = server;
+    return server > 1 && strcmp(device, state->device) == 0 ? 0 : -EPROTO;
+}
+
+static int is_state(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > strlen(PREFIX SUFFIX) && strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+           strcmp(entry->d_name + length - strlen(SUFFIX), SUFFIX) == 0;
+}
+
+/* Reads the one that a file name tells of. */
+static bool read_entry(struct swap_state *state, const char *folder, const char *file)
+{
+    char device[LINE_BYTES + 8], name[NBD_NAME_BYTES];
+    int length = (int)(strlen(file) - strlen(PREFIX SUFFIX));
+    snprintf(device, sizeof device, "/dev/%.*s", length, file + strlen(PREFIX));
+    return nbd_name(device, name) && swap_state_read(state, folder, name) == 0;
+}
+
+size_t swap_state_list(const char *folder, struct swap_state **states)
+{
+    struct dirent **entries = NULL;
+    int found = scandir(folder, &entries, is_state, versionsort);
+    size_t count = 0;
+    *states = command_allocate((size_t)(found > 0 ? found : 1) * sizeof **states);
+    for (int i = 0; i < found; i++) {
+        if (read_entry(&(*states)[count], folder, entries[i]->d_name))
+            count++;
+        free(entries[i]);
+    }
+    free(entries);
+    return count;
+}
+
+bool process_has_argument(pid_t pid, const char *argument)
+{
+    char path[64];
+    char *word = NULL;
+    size_t capacity = 0;
+    bool found = false;
+    if (pid <= 0)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    while (!found && getdelim(&word, &capacity, '\0', file) > 0)
+        found = strcmp(word, argument) == 0;
+    free(word);
+    fclose(file);
+    return found;
+}
+
+bool swap_is_used(const char *swaps, const char *device)
+{
+    char line[LINE_BYTES];
+    size_t length = strlen(device);
+    bool found = false;
+    FILE *file = fopen(swaps, "re");
+    if (file == NULL)
+        return false;
+    while (!found && fgets(line, sizeof line, file) != NULL)
+        found = strncmp(line, device, length) == 0 && (line[length] == ' ' || line[length] == '\t');
+    fclose(file);
+    return found;
+}

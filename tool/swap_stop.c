@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* swap_stop.c: uzram swap stop: ends what uzram swap start has set up. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool/swap.h"
+#include "tool/swap_steps.h"
+
+/* The last step, which undoing begins with: swapping off, the only one that may be refused. */
+#define STEP_ON (SWAP_STEP_COUNT - 1)
+
+static const char *device_of_options(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = {{"device", required_argument, NULL, 'd'}, {0}};
+    const char *device = NULL;
+    char name[NBD_NAME_BYTES];
+    while (command_option(command, argc, argv, options) == 'd')
+        device = optarg;
+    if (optind < argc)
+        command_misused(command, "%s: swap stop takes no argument", argv[optind]);
+    if (device != NULL && !nbd_name(device, name))
+        command_misused(command, "--device %s: not an nbd device; give one such as /dev/nbd0",
+                        device);
+    return device;
+}
+
+static bool stop(const struct swap_state *state)
+{
+    struct swap_setup setup = {.state = *state};
+    if (!swap_steps[STEP_ON].undo(&setup)) {
+        command_warn("%s stays swap, and all of it goes on: %s; is there memory for what is on it?",
+                     state->device, setup.said);
+        return false;
+    }
+    program_undo();
+    int failed = swap_undo(&setup, STEP_ON);
+    if (failed >= 0)
+        command_warn("%s is swap no more, but something is left: undoing %s failed: %s",
+                     state->device, swap_steps[failed].name, setup.said);
+    return failed < 0;
+}
+
+int swap_stop(const struct command *command, int argc, char **argv)
+{
+    const char *device = device_of_options(command, argc, argv);
+    struct swap_state *states = NULL;
+    size_t count = 0, stopped = 0;
+    bool is_good = true;
+    swap_need_root();
+    if (swap_lock(false))
+        count = swap_state_list(SWAP_FOLDER, &states);
+    program_begin();
+    for (size_t i = 0; i < count; i++) {
+        if (device != NULL && strcmp(states[i].device, device) != 0)
+            continue;
+        stopped++;
+        is_good = stop(&states[i]) && is_good;
+    }
+    free(states);
+    if (stopped == 0)
+        command_fail("%s: nothing to stop: uzram swap start has set up nothing that is still there",
+                     device != NULL ? device : "swap");
+    return is_good ? STATUS_OK : STATUS_REFUSED;
+}
