@@ -78,7 +78,7 @@ client_programs = \
 
 guest_files = \
 	tests/guest/boot tests/guest/functions.sh tests/guest/init tests/guest/kernel \
-	tests/guest/cgroup tests/guest/filesystems tests/guest/killed tests/guest/storm tests/guest/swapoff
+	tests/guest/cgroup tests/guest/filesystems tests/guest/killed tests/guest/storm tests/guest/swapoff tests/guest/tool
 
 EXTRA_DIST += $(script_tests) $(guest_files) tests/functions.sh tests/run tests/corpus \
 	tests/protocol/migration.pml tests/protocol/mutex.pml \

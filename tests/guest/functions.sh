@@ -56,7 +56,8 @@ attach() {
 swap_on_uzram() {
     local mib=$1
     shift
-    serve "$plugin" "${mib}M" swap=require "$@" && attach && use_swap /dev/nbd0
+    "$uzram" swap start "${mib}M" --plugin "$plugin" "$@" || return 1
+    server=$(sed -n 's/^server *= *//p' /run/uzram/*.state)
 }
 
 # swap_on_uzram_without CAPABILITY MIB KEY...: one of the measures can't be had.
