@@ -131,5 +131,5 @@ static void zram_close(struct contestant *contestant)
     free(zram);
 }
 
-const struct contestant_kind contestant_zram = {"zram",      zram_open,       zram_write, zram_read,
-                                                zram_memory, zram_compressed, zram_close};
+const struct contestant_kind contestant_zram = {
+    "zram", true, zram_open, zram_write, zram_read, zram_memory, zram_compressed, zram_close};

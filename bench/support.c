@@ -85,6 +85,20 @@ double quantile(const double *values, size_t count, double share)
     return value;
 }
 
+uint64_t anonymous_resident_bytes(void)
+{
+    FILE *rollup = fopen("/proc/self/smaps_rollup", "re");
+    char line[128];
+    unsigned long long kilobytes = 0;
+    if (rollup == NULL)
+        return 0;
+    while (fgets(line, sizeof line, rollup) != NULL)
+        if (sscanf(line, "Anonymous: %llu kB", &kilobytes) == 1)
+            break;
+    fclose(rollup);
+    return kilobytes * 1024;
+}
+
 double clock_seconds(clockid_t clock)
 {
     struct timespec now;

@@ -43,6 +43,10 @@ unsigned *random_order(uint64_t count, uint64_t seed);
 /* The value below which that share of the values lies. Leaves the values as they are. */
 double quantile(const double *values, size_t count, double share);
 
+/* Bytes of anonymous memory of this process that are resident, by /proc/self/smaps_rollup; 0 where
+ * the kernel has no such file (before 4.14). */
+uint64_t anonymous_resident_bytes(void);
+
 /* A clock's time in seconds. */
 double clock_seconds(clockid_t clock);
 

@@ -17,6 +17,10 @@
  *      read       reads of whole blocks, random or sequential
  *      mixed      seven reads to three overwrites
  *
+ * Memory is compared when all hold the same data: what each says that it takes (zram's mm_stat,
+ * which leaves out its table; uzram's mem_used_total and streams, where its table is in), and what
+ * the process grew by.
+ *
  * With --threads N the work of a round is divided among N threads, each with blocks of its own;
  * "speed-up" compares that with one thread, in turns.
  *
@@ -215,16 +219,47 @@ static void run_threads(struct entry *entries, unsigned count, const struct page
         }
 }
 
-static void print_memory(const struct entry *entries, unsigned count)
+/*
+ * What the process grows by when one more such store is opened and filled with the same pages: the
+ * kernel's word for it, whatever the store counts. 0: it has none.
+ */
+static double resident_bytes(const struct contestant_kind *kind, const struct options *options,
+                             const struct pages *pages)
 {
-    printf("\n| store | compressed, MiB | memory, MiB | memory per compressed byte |\n"
-           "|---|---:|---:|---:|\n");
+    const char *reason;
+    uint64_t before = anonymous_resident_bytes();
+    struct contestant *store = kind->open(pages->count, &options->algorithm, NULL, &reason);
+    if (store == NULL)
+        return 0;
+    for (uint64_t i = 0; i < pages->count && !is_interrupted; i++) {
+        unsigned block = pages->order[i];
+        int error = kind->write(store, block, pages->bytes + block * BLOCK_SIZE_BYTES);
+        if (error != 0)
+            fail(kind->name, error);
+    }
+    uint64_t after = anonymous_resident_bytes();
+    kind->close(store);
+    return after > before ? (double)(after - before) : 0;
+}
+
+static void print_memory(const struct entry *entries, unsigned count, const struct options *options,
+                         const struct pages *pages)
+{
+    printf("\n| store | compressed, MiB | says it takes, MiB | per compressed byte | resident, MiB "
+           "| per compressed byte |\n|---|---:|---:|---:|---:|---:|\n");
     for (unsigned i = 0; i < count; i++) {
         double memory = (double)entries[i].kind->memory_bytes(entries[i].store);
         double compressed = (double)entries[i].kind->compressed_bytes(entries[i].store);
-        if (memory > 0 && compressed > 0)
-            printf("| %s | %.1f | %.1f | %.4f |\n", entries[i].kind->name, compressed / MIB,
-                   memory / MIB, memory / compressed);
+        if (memory == 0 || compressed == 0)
+            continue;
+        printf("| %s | %.1f | %.1f | %.4f", entries[i].kind->name, compressed / MIB, memory / MIB,
+               memory / compressed);
+        double resident =
+            entries[i].kind->is_in_kernel ? 0 : resident_bytes(entries[i].kind, options, pages);
+        if (resident > 0)
+            printf(" | %.1f | %.4f |\n", resident / MIB, resident / compressed);
+        else
+            printf(" | - | - |\n");
     }
 }
 
@@ -302,7 +337,7 @@ int main(int argc, char **argv)
         run_operation(entries, count, &pages, operation);
         if (operation == OP_NEW && !is_interrupted) {
             /* Memory is compared while all hold the same data. */
-            print_memory(entries, count);
+            print_memory(entries, count, &options, &pages);
             printf("\n| operation | store | wall, us | CPU, us | CPU to the codec | CPU to zram |\n"
                    "|---|---|---:|---:|---:|---:|\n");
         }
