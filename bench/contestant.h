@@ -24,6 +24,7 @@ struct contestant_kind {
     const char *name;
     bool is_in_kernel; /* its memory is not this process's */
     /* NULL, with *reason set, if it can't be had here: no device, not root, no such algorithm. */
+    /* `device`: the block device to use, NULL: any that is free. */
     struct contestant *(*open)(uint64_t blocks, const struct algorithm *algorithm,
                                const char *device, const char **reason);
     /* Both return 0 or a negative errno. Buffers are 4096 bytes, aligned to 4096. */

@@ -57,10 +57,19 @@ needs() {
     done
 }
 
+# needs_program NAME...: ends the script unless these programs of bench/ were built.
+needs_program() {
+    local name
+    for name in "$@"; do
+        [[ -x $build/bench/$name ]] || die "$build/bench/$name is missing: make -C $build bench"
+    done
+}
+
 # needs_pages FILE: ends the script unless it can be read and is made of 4 KiB pages.
 needs_pages() {
     [[ -e $1 ]] || die "$1: there is no such file"
-    [[ -f $1 && -r $1 ]] || die "$1: can't be read"
+    [[ -f $1 ]] || die "$1: not a regular file"
+    [[ -r $1 ]] || die "$1: can't be read"
     local bytes
     bytes=$(stat -L -c %s "$1")
     ((bytes > 0 && bytes % 4096 == 0)) || die "$1: $bytes bytes are not whole 4 KiB pages"

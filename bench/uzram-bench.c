@@ -24,7 +24,8 @@
  * With --threads N the work of a round is divided among N threads, each with blocks of its own;
  * "speed-up" compares that with one thread, in turns.
  *
- * A zram device is used only if it is free, and reset afterwards, also when interrupted.
+ * A zram device is used only if it is free, and reset afterwards, also when interrupted. Without
+ * --zram it is the first that is free.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -66,12 +67,12 @@ struct entry {
     double wall[ROUNDS_MAX], cpu[ROUNDS_MAX];
 };
 
+/* The signal that came, or 0. */
 static volatile sig_atomic_t is_interrupted;
 
 static void interrupt(int number)
 {
-    (void)number;
-    is_interrupted = 1;
+    is_interrupted = number;
 }
 
 const char program_name[] = "uzram-bench";
@@ -268,9 +269,19 @@ static struct pages map_pages(const struct options *options)
     struct pages_file file = pages_file_map(options->file, options->megabytes);
     struct pages pages = {file.pages, file.count - file.count % ROUND_BLOCKS, NULL};
     if (pages.count == 0)
-        fail("the file needs at least 8 MiB of pages", EINVAL);
+        fail("the file needs at least 8 MiB of pages", 0);
     pages.order = random_order(pages.count, 1);
     return pages;
+}
+
+static const struct codec *find_codec(const char *name)
+{
+    const struct codec *codec = codec_find(name);
+    if (codec == NULL) {
+        fprintf(stderr, "uzram-bench: --algorithm=%s: lz4, lz4hc or zstd is accepted\n", name);
+        exit(EXIT_FAILURE);
+    }
+    return codec;
 }
 
 static void parse_options(int argc, char **argv, struct options *options)
@@ -281,20 +292,20 @@ static void parse_options(int argc, char **argv, struct options *options)
                                           {"threads", required_argument, NULL, 't'},
                                           {NULL, 0, NULL, 0}};
     int option;
+    opterr = 0;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (option == 'm')
-            options->megabytes = strtoull(optarg, NULL, 10);
+            options->megabytes = parse_count("--mib", optarg, 8, MEGABYTES_MAX);
         else if (option == 'a')
-            options->algorithm.codec = codec_find(optarg);
+            options->algorithm.codec = find_codec(optarg);
         else if (option == 'z')
             options->zram = optarg;
         else if (option == 't')
-            options->threads = (unsigned)strtoul(optarg, NULL, 10);
+            options->threads = parse_count("--threads", optarg, 1, THREADS_MAX);
         else
             optind = argc;
     }
-    if (optind != argc - 1 || options->algorithm.codec == NULL || options->threads < 1 ||
-        options->threads > THREADS_MAX) {
+    if (optind != argc - 1) {
         fprintf(stderr, "usage: uzram-bench [--mib N] [--algorithm lz4|lz4hc|zstd] "
                         "[--zram /dev/zramN] [--threads N (1 to 64)] FILE\n");
         exit(EXIT_FAILURE);
@@ -308,14 +319,14 @@ int main(int argc, char **argv)
     static const struct contestant_kind *const kinds[CONTESTANTS_MAX] = {
         &contestant_codec, &contestant_uzram, &contestant_zram, &contestant_memcpy};
     static struct entry entries[CONTESTANTS_MAX];
-    struct options options = {.zram = "/dev/zram0",
-                              .algorithm = {.codec = codec_find("lz4")},
-                              .megabytes = 512,
-                              .threads = 2};
+    struct options options = {
+        .algorithm = {.codec = codec_find("lz4")}, .megabytes = 512, .threads = 2};
     parse_options(argc, argv, &options);
     struct pages pages = map_pages(&options);
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
+    /* SIGPIPE: whoever read the tables has seen enough. */
+    static const int ends[] = {SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+    for (size_t i = 0; i < array_count(ends); i++)
+        signal(ends[i], interrupt);
 
     unsigned count = 0;
     for (unsigned i = 0; i < CONTESTANTS_MAX; i++) {
@@ -347,5 +358,5 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < count; i++)
         entries[i].kind->close(entries[i].store);
     free(pages.order);
-    return is_interrupted ? 128 + SIGINT : EXIT_SUCCESS;
+    return is_interrupted ? 128 + is_interrupted : EXIT_SUCCESS;
 }
