@@ -99,7 +99,7 @@ static void codec_close(struct contestant *contestant)
 }
 
 const struct contestant_kind contestant_codec = {
-    "codec", codec_open, codec_write, codec_read, no_answer, codec_compressed, codec_close};
+    "codec", false, codec_open, codec_write, codec_read, no_answer, codec_compressed, codec_close};
 
 /* ---- uzram ---- */
 
@@ -150,8 +150,9 @@ static void uzram_close(struct contestant *contestant)
     device_destroy((struct device *)contestant);
 }
 
-const struct contestant_kind contestant_uzram = {
-    "uzram", uzram_open, uzram_write, uzram_read, uzram_memory, uzram_compressed, uzram_close};
+const struct contestant_kind contestant_uzram = {"uzram",          false,      uzram_open,
+                                                 uzram_write,      uzram_read, uzram_memory,
+                                                 uzram_compressed, uzram_close};
 
 /* ---- memcpy ---- */
 
@@ -199,5 +200,5 @@ static void plain_close(struct contestant *contestant)
     free(store);
 }
 
-const struct contestant_kind contestant_memcpy = {"memcpy",     plain_open, plain_write, plain_read,
-                                                  plain_memory, no_answer,  plain_close};
+const struct contestant_kind contestant_memcpy = {
+    "memcpy", false, plain_open, plain_write, plain_read, plain_memory, no_answer, plain_close};

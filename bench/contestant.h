@@ -2,10 +2,11 @@
 /*
  * contestant.h: what the engine benchmark compares: stores of blocks, all used the same way.
  *
- *      codec    the codec alone: compresses into a buffer as large as it needs, decompresses from
- * it; the limit that a compressed store can reach uzram    the device, in process zram     the
- * kernel's zram, by pread and pwrite (O_DIRECT) on its block device memcpy   a plain array of
- * blocks; what no compression would cost
+ *      codec    the codec alone, compressing into a buffer as large as it needs: the limit that a
+ *               compressed store can reach
+ *      uzram    the device, in process
+ *      zram     the kernel's, by pread and pwrite (O_DIRECT) on its block device
+ *      memcpy   a plain array of blocks: what no compression would cost
  *
  * Each is opened for a number of blocks, all empty. Different threads use different blocks.
  */
@@ -21,7 +22,9 @@ struct contestant;
 
 struct contestant_kind {
     const char *name;
+    bool is_in_kernel; /* its memory is not this process's */
     /* NULL, with *reason set, if it can't be had here: no device, not root, no such algorithm. */
+    /* `device`: the block device to use, NULL: any that is free. */
     struct contestant *(*open)(uint64_t blocks, const struct algorithm *algorithm,
                                const char *device, const char **reason);
     /* Both return 0 or a negative errno. Buffers are 4096 bytes, aligned to 4096. */

@@ -19,6 +19,7 @@
  *
  * Usage: density FILE [BLOCKS [CODEC [HEADER_BYTES]]]
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -120,15 +121,14 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     const struct codec *codec = codec_find(argc > 3 ? argv[3] : "lz4");
-    unsigned header_bytes = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 4;
-    if (codec == NULL || header_bytes > 64) {
-        fprintf(stderr, "density: no such codec, or a header of more than 64 bytes\n");
+    if (codec == NULL) {
+        fprintf(stderr, "density: CODEC=%s: lz4, lz4hc or zstd is accepted\n", argv[3]);
         return EXIT_FAILURE;
     }
+    unsigned header_bytes = argc > 4 ? parse_count("HEADER_BYTES", argv[4], 0, 64) : 4;
+    unsigned blocks_max = argc > 2 ? parse_count("BLOCKS", argv[2], 1, INT_MAX) : INT_MAX;
     struct pages_file pages = pages_file_map(argv[1], UINT64_MAX);
-    uint64_t blocks = pages.count;
-    if (argc > 2 && strtoull(argv[2], NULL, 10) < blocks)
-        blocks = strtoull(argv[2], NULL, 10);
+    uint64_t blocks = pages.count < blocks_max ? pages.count : blocks_max;
     measure(pages.pages, blocks, codec, &lengths);
 
     struct cost cost = simulate(&lengths, 1, header_bytes, true);

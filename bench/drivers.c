@@ -210,10 +210,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: drivers FILE [MEGABYTES]\n");
         return EXIT_FAILURE;
     }
+    uint64_t megabytes = argc > 2 ? parse_count("MEGABYTES", argv[2], 1, MEGABYTES_MAX) : 256;
     if (codec->context_create(&(struct codec_parameters){.level = codec->level_default}, &lz4) != 0)
         fail("lz4", ENOMEM);
-    struct blocks blocks =
-        compress_file(argv[1], argc > 2 ? strtoull(argv[2], NULL, 10) : 256, lz4, codec);
+    struct blocks blocks = compress_file(argv[1], megabytes, lz4, codec);
 
     unsigned *order = random_order(blocks.count, 5);
     for (size_t d = 0; zpool_driver_at(d) != NULL && d < DRIVERS_MAX; d++)

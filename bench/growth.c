@@ -201,7 +201,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: growth FILE [MEGABYTES]\n");
         return EXIT_FAILURE;
     }
-    uint64_t megabytes = argc > 2 ? strtoull(argv[2], NULL, 10) : 16384;
+    uint64_t megabytes = argc > 2 ? parse_count("MEGABYTES", argv[2], 1, MEGABYTES_MAX) : 16384;
     struct pages_file pages = pages_file_map(argv[1], 128);
     bench_data(&pages, megabytes);
     bench_threads(&pages);

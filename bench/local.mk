@@ -16,6 +16,7 @@ CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \
 	bench/drivers-plot \
+	bench/functions.sh \
 	bench/instructions \
 	bench/make-pages \
 	bench/report \

@@ -253,7 +253,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: maintenance FILE [MEGABYTES]\n");
         return EXIT_FAILURE;
     }
-    uint64_t megabytes = argc > 2 ? strtoull(argv[2], NULL, 10) : 256;
+    uint64_t megabytes = argc > 2 ? parse_count("MEGABYTES", argv[2], 1, MEGABYTES_MAX) : 256;
     struct pages_file pages = pages_file_map(argv[1], megabytes);
     bench_shrink(&pages);
     bench_overhead(&pages);

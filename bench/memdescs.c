@@ -62,10 +62,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: memdescs FILE...\n");
         return EXIT_FAILURE;
     }
+    for (int i = 1; i < argc; i++)
+        if (pages_file_fault(argv[i]) != NULL)
+            printf("left out: %s: %s\n\n", argv[i], pages_file_fault(argv[i]));
     printf("| workload | pool pages | words | descriptors | arenas | slots "
            "| words + descriptors | struct page | word + descriptor per page |\n"
            "|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     for (int i = 1; i < argc; i++)
-        measure(argv[i]);
+        if (pages_file_fault(argv[i]) == NULL)
+            measure(argv[i]);
     return EXIT_SUCCESS;
 }

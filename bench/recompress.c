@@ -165,7 +165,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: recompress FILE [MEGABYTES]\n");
         return EXIT_FAILURE;
     }
-    uint64_t megabytes = argc > 2 ? strtoull(argv[2], NULL, 10) : 128;
+    uint64_t megabytes = argc > 2 ? parse_count("MEGABYTES", argv[2], 1, MEGABYTES_MAX) : 128;
     struct pages_file pages = pages_file_map(argv[1], megabytes);
     printf("gain: memory of a device full of lz4, and after its blocks were recompressed\n");
     bench_gain(&pages, "lz4", 1, true);

@@ -10,9 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/parse.h"
+
 void fail(const char *what, int error)
 {
-    fprintf(stderr, "%s: %s: %s\n", program_name, what, strerror(abs(error)));
+    if (error != 0)
+        fprintf(stderr, "%s: %s: %s\n", program_name, what, strerror(abs(error)));
+    else
+        fprintf(stderr, "%s: %s\n", program_name, what);
     exit(EXIT_FAILURE);
 }
 
@@ -20,6 +25,17 @@ void expect(const char *what, int error)
 {
     if (error != 0)
         fail(what, error);
+}
+
+unsigned parse_count(const char *key, const char *text, unsigned min, unsigned max)
+{
+    int number;
+    if (parse_integer(text, (int)min, (int)max, &number) != 0) {
+        fprintf(stderr, "%s: %s=%s: a whole number from %u to %u is accepted\n", program_name, key,
+                text, min, max);
+        exit(EXIT_FAILURE);
+    }
+    return (unsigned)number;
 }
 
 void *allocate(size_t bytes)
@@ -30,9 +46,24 @@ void *allocate(size_t bytes)
     return memory;
 }
 
+const char *pages_file_fault(const char *name)
+{
+    struct stat status;
+    if (stat(name, &status) != 0 || access(name, R_OK) != 0)
+        return strerror(errno);
+    if (!S_ISREG(status.st_mode))
+        return "not a regular file";
+    return status.st_size < (off_t)BLOCK_SIZE_BYTES ? "not even one page of 4 KiB" : NULL;
+}
+
 struct pages_file pages_file_map(const char *name, uint64_t megabytes)
 {
     struct stat status;
+    const char *fault = pages_file_fault(name);
+    if (fault != NULL) {
+        fprintf(stderr, "%s: %s: %s\n", program_name, name, fault);
+        exit(EXIT_FAILURE);
+    }
     int file = open(name, O_RDONLY | O_CLOEXEC);
     if (file < 0 || fstat(file, &status) != 0)
         fail(name, errno);
@@ -83,6 +114,20 @@ double quantile(const double *values, size_t count, double share)
     double value = sorted[(size_t)((double)(count - 1) * share)];
     free(sorted);
     return value;
+}
+
+uint64_t anonymous_resident_bytes(void)
+{
+    FILE *rollup = fopen("/proc/self/smaps_rollup", "re");
+    char line[128];
+    unsigned long long kilobytes = 0;
+    if (rollup == NULL)
+        return 0;
+    while (fgets(line, sizeof line, rollup) != NULL)
+        if (sscanf(line, "Anonymous: %llu kB", &kilobytes) == 1)
+            break;
+    fclose(rollup);
+    return kilobytes * 1024;
 }
 
 double clock_seconds(clockid_t clock)

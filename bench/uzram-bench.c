@@ -17,10 +17,15 @@
  *      read       reads of whole blocks, random or sequential
  *      mixed      seven reads to three overwrites
  *
+ * Memory is compared when all hold the same data: what each says that it takes (zram's mm_stat,
+ * which leaves out its table; uzram's mem_used_total and streams, where its table is in), and what
+ * the process grew by.
+ *
  * With --threads N the work of a round is divided among N threads, each with blocks of its own;
  * "speed-up" compares that with one thread, in turns.
  *
- * A zram device is used only if it is free, and reset afterwards, also when interrupted.
+ * A zram device is used only if it is free, and reset afterwards, also when interrupted. Without
+ * --zram it is the first that is free.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -62,12 +67,12 @@ struct entry {
     double wall[ROUNDS_MAX], cpu[ROUNDS_MAX];
 };
 
+/* The signal that came, or 0. */
 static volatile sig_atomic_t is_interrupted;
 
 static void interrupt(int number)
 {
-    (void)number;
-    is_interrupted = 1;
+    is_interrupted = number;
 }
 
 const char program_name[] = "uzram-bench";
@@ -215,16 +220,47 @@ static void run_threads(struct entry *entries, unsigned count, const struct page
         }
 }
 
-static void print_memory(const struct entry *entries, unsigned count)
+/*
+ * What the process grows by when one more such store is opened and filled with the same pages: the
+ * kernel's word for it, whatever the store counts. 0: it has none.
+ */
+static double resident_bytes(const struct contestant_kind *kind, const struct options *options,
+                             const struct pages *pages)
 {
-    printf("\n| store | compressed, MiB | memory, MiB | memory per compressed byte |\n"
-           "|---|---:|---:|---:|\n");
+    const char *reason;
+    uint64_t before = anonymous_resident_bytes();
+    struct contestant *store = kind->open(pages->count, &options->algorithm, NULL, &reason);
+    if (store == NULL)
+        return 0;
+    for (uint64_t i = 0; i < pages->count && !is_interrupted; i++) {
+        unsigned block = pages->order[i];
+        int error = kind->write(store, block, pages->bytes + block * BLOCK_SIZE_BYTES);
+        if (error != 0)
+            fail(kind->name, error);
+    }
+    uint64_t after = anonymous_resident_bytes();
+    kind->close(store);
+    return after > before ? (double)(after - before) : 0;
+}
+
+static void print_memory(const struct entry *entries, unsigned count, const struct options *options,
+                         const struct pages *pages)
+{
+    printf("\n| store | compressed, MiB | says it takes, MiB | per compressed byte | resident, MiB "
+           "| per compressed byte |\n|---|---:|---:|---:|---:|---:|\n");
     for (unsigned i = 0; i < count; i++) {
         double memory = (double)entries[i].kind->memory_bytes(entries[i].store);
         double compressed = (double)entries[i].kind->compressed_bytes(entries[i].store);
-        if (memory > 0 && compressed > 0)
-            printf("| %s | %.1f | %.1f | %.4f |\n", entries[i].kind->name, compressed / MIB,
-                   memory / MIB, memory / compressed);
+        if (memory == 0 || compressed == 0)
+            continue;
+        printf("| %s | %.1f | %.1f | %.4f", entries[i].kind->name, compressed / MIB, memory / MIB,
+               memory / compressed);
+        double resident =
+            entries[i].kind->is_in_kernel ? 0 : resident_bytes(entries[i].kind, options, pages);
+        if (resident > 0)
+            printf(" | %.1f | %.4f |\n", resident / MIB, resident / compressed);
+        else
+            printf(" | - | - |\n");
     }
 }
 
@@ -233,9 +269,19 @@ static struct pages map_pages(const struct options *options)
     struct pages_file file = pages_file_map(options->file, options->megabytes);
     struct pages pages = {file.pages, file.count - file.count % ROUND_BLOCKS, NULL};
     if (pages.count == 0)
-        fail("the file needs at least 8 MiB of pages", EINVAL);
+        fail("the file needs at least 8 MiB of pages", 0);
     pages.order = random_order(pages.count, 1);
     return pages;
+}
+
+static const struct codec *find_codec(const char *name)
+{
+    const struct codec *codec = codec_find(name);
+    if (codec == NULL) {
+        fprintf(stderr, "uzram-bench: --algorithm=%s: lz4, lz4hc or zstd is accepted\n", name);
+        exit(EXIT_FAILURE);
+    }
+    return codec;
 }
 
 static void parse_options(int argc, char **argv, struct options *options)
@@ -246,20 +292,20 @@ static void parse_options(int argc, char **argv, struct options *options)
                                           {"threads", required_argument, NULL, 't'},
                                           {NULL, 0, NULL, 0}};
     int option;
+    opterr = 0;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (option == 'm')
-            options->megabytes = strtoull(optarg, NULL, 10);
+            options->megabytes = parse_count("--mib", optarg, 8, MEGABYTES_MAX);
         else if (option == 'a')
-            options->algorithm.codec = codec_find(optarg);
+            options->algorithm.codec = find_codec(optarg);
         else if (option == 'z')
             options->zram = optarg;
         else if (option == 't')
-            options->threads = (unsigned)strtoul(optarg, NULL, 10);
+            options->threads = parse_count("--threads", optarg, 1, THREADS_MAX);
         else
             optind = argc;
     }
-    if (optind != argc - 1 || options->algorithm.codec == NULL || options->threads < 1 ||
-        options->threads > THREADS_MAX) {
+    if (optind != argc - 1) {
         fprintf(stderr, "usage: uzram-bench [--mib N] [--algorithm lz4|lz4hc|zstd] "
                         "[--zram /dev/zramN] [--threads N (1 to 64)] FILE\n");
         exit(EXIT_FAILURE);
@@ -273,14 +319,14 @@ int main(int argc, char **argv)
     static const struct contestant_kind *const kinds[CONTESTANTS_MAX] = {
         &contestant_codec, &contestant_uzram, &contestant_zram, &contestant_memcpy};
     static struct entry entries[CONTESTANTS_MAX];
-    struct options options = {.zram = "/dev/zram0",
-                              .algorithm = {.codec = codec_find("lz4")},
-                              .megabytes = 512,
-                              .threads = 2};
+    struct options options = {
+        .algorithm = {.codec = codec_find("lz4")}, .megabytes = 512, .threads = 2};
     parse_options(argc, argv, &options);
     struct pages pages = map_pages(&options);
-    signal(SIGINT, interrupt);
-    signal(SIGTERM, interrupt);
+    /* SIGPIPE: whoever read the tables has seen enough. */
+    static const int ends[] = {SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+    for (size_t i = 0; i < array_count(ends); i++)
+        signal(ends[i], interrupt);
 
     unsigned count = 0;
     for (unsigned i = 0; i < CONTESTANTS_MAX; i++) {
@@ -302,7 +348,7 @@ int main(int argc, char **argv)
         run_operation(entries, count, &pages, operation);
         if (operation == OP_NEW && !is_interrupted) {
             /* Memory is compared while all hold the same data. */
-            print_memory(entries, count);
+            print_memory(entries, count, &options, &pages);
             printf("\n| operation | store | wall, us | CPU, us | CPU to the codec | CPU to zram |\n"
                    "|---|---|---:|---:|---:|---:|\n");
         }
@@ -312,5 +358,5 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < count; i++)
         entries[i].kind->close(entries[i].store);
     free(pages.order);
-    return is_interrupted ? 128 + SIGINT : EXIT_SUCCESS;
+    return is_interrupted ? 128 + is_interrupted : EXIT_SUCCESS;
 }
