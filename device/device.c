@@ -190,6 +190,7 @@ int device_set_algorithm(struct device *device, unsigned priority, const struct 
 {
     lock_acquire(&device->reclaim);
     int error = algorithms_set(device, priority, codec, level, dictionary, dictionary_bytes);
+    recompress_keep_room(device);
     lock_release(&device->reclaim);
     return error;
 }
@@ -293,6 +294,7 @@ void device_statistics(struct device *device, struct device_statistics *statisti
         .recompressed = atomic_load(&recompress->gained),
         .recompress_poor = atomic_load(&recompress->poor),
         .recompress_dropped = atomic_load(&recompress->dropped),
+        .recompress_refused = atomic_load(&recompress->refused),
         .recompress_saved = atomic_load(&recompress->saved_bytes),
         .recompress_time = atomic_load(&recompress->time_us),
         .soft_limit_passes = atomic_load(&device->maintenance.soft_limit_passes),

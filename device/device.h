@@ -96,7 +96,8 @@ int device_reset(struct device *device) must_use;
 
 /*
  * Changes the memory limit, rounded up to pages; 0: none. One below what is used refuses writes
- * that need memory until enough was given back.
+ * that need memory until enough was given back. Where recompression is configured, a little of it
+ * is not for writers (recompress_keep_room).
  */
 void device_set_mem_limit(struct device *device, uint64_t bytes);
 
