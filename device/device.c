@@ -227,8 +227,8 @@ int device_mark_idle(struct device *device, uint64_t seconds)
             block_no block = (block_no)(page * SLOTS_PER_PAGE + i);
             struct slot slot = slot_peek(slots, block);
             /* One that is locked is being accessed, or moved: then once more. */
-            for (int turn = 0; turn < 2 && slot_has_object(slot) && !slot_is_idle(slot) &&
-                               slot_age(slot) >= age_min;
+            for (int turn = 0;
+                 turn < 2 && slot_can_age(slot) && !slot_is_idle(slot) && slot_age(slot) >= age_min;
                  turn++) {
                 struct slot idle = {slot.word | SLOT_IDLE_BIT};
                 if (slot_mark_try(slots, block, slot, idle))

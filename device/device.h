@@ -198,7 +198,7 @@ int device_recompress(struct device *device, const struct recompress_request *re
                       struct recompress_result *result) must_use;
 
 /*
- * Marks blocks that have an object idle (zram's idle); an access clears the mark. seconds 0: all of
+ * Marks compressed and raw blocks idle (zram's idle); an access clears the mark. seconds 0: all of
  * them (idle=all). Else those that have certainly rested so long, as far as that is known: ages are
  * kept in steps of half of recompress_age, up to it, so some that have rested for up to half of
  * recompress_age longer are not marked.

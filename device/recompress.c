@@ -86,12 +86,11 @@ static unsigned next_role(const struct algorithms *algorithms, unsigned role,
 static bool is_candidate(struct device *device, struct slot slot,
                          const struct recompress_walk *walk)
 {
-    enum slot_kind kind = slot_kind(slot);
     const struct recompress_request *request = &walk->request;
-    return (kind == SLOT_OBJECT || kind == SLOT_RAW) && !slot_is_incompressible(slot) &&
+    return slot_can_age(slot) && !slot_is_incompressible(slot) &&
            (!request->only_idle || slot_is_idle(slot)) &&
-           (!request->only_huge || kind == SLOT_RAW) && slot_age(slot) >= walk->age_min &&
-           slot_length(slot) >= request->length_min &&
+           (!request->only_huge || slot_kind(slot) == SLOT_RAW) &&
+           slot_age(slot) >= walk->age_min && slot_length(slot) >= request->length_min &&
            first_role(&device->algorithms, slot, request) < ROLE_COUNT;
 }
 
@@ -336,13 +335,13 @@ uint64_t recompress_for_room(struct device *device)
  * The policy.
  */
 
-/* One more pass survived, for every block with an object whose slot nobody has locked. */
+/* One more pass survived, for every compressed block whose slot nobody has locked. */
 static void hand_age_page(struct device *device, uint64_t page)
 {
     for (unsigned i = 0; i < SLOTS_PER_PAGE; i++) {
         block_no block = (block_no)(page * SLOTS_PER_PAGE + i);
         struct slot slot = slot_peek(&device->slots, block);
-        if (slot_has_object(slot) && slot_age(slot) < SLOT_AGE_MAX)
+        if (slot_can_age(slot) && slot_age(slot) < SLOT_AGE_MAX)
             (void)slot_mark_try(&device->slots, block, slot,
                                 slot_with_age(slot, slot_age(slot) + 1));
     }
@@ -407,8 +406,12 @@ void recompress_turn(struct device *device)
         return;
     bool busy = is_too_busy(device, elapsed);
     recompress->looked_us = now;
-    if (setting(&device->maintenance.settings.recompress_age) != 0)
+    if (setting(&device->maintenance.settings.recompress_age) != 0) {
         hand_turn(device, now);
+    } else {
+        recompress->hand_is_moving = false;
+        recompress->is_walking &= recompress->walk.age_min == 0;
+    }
     lock_acquire(&device->reclaim);
     recompress->is_walking &= is_configured(device);
     lock_release(&device->reclaim);
