@@ -119,6 +119,7 @@ static int replace(struct device *device, block_no block, struct slot marked,
     (void)packed;
     step("recompress: stored, not published");
     slot_unlock(&device->slots, block, new);
+    step("recompress: published, old object not freed");
     zpool_free(device->zpool, slot_object(now));
     block_count_change(counters_shard(&device->counters), now, new);
     return 0;

@@ -32,6 +32,7 @@ unit_tests = \
 	tests/pages-parts-test \
 	tests/pages-test \
 	tests/parse-test \
+	tests/recompress-race-test \
 	tests/recompress-test \
 	tests/same-filled-test \
 	tests/settings-test \
@@ -110,6 +111,7 @@ tests_fuzz_control_replay_SOURCES = \
 tests_fuzz_replay_SOURCES = tests/fuzz-device.c tests/fuzz-replay.c
 tests_fuzz_replay_LDADD = $(device_ldadd)
 tests_maintenance_test_LDADD = $(device_ldadd)
+tests_recompress_race_test_LDADD = $(device_ldadd)
 tests_recompress_test_LDADD = $(device_ldadd)
 tests_same_filled_test_LDADD = $(device_ldadd)
 tests_settings_test_LDADD = $(device_ldadd)
