@@ -91,7 +91,10 @@ int device_reset(struct device *device)
 void device_set_mem_limit(struct device *device, uint64_t bytes)
 {
     uint64_t pages = bytes / PAGE_SIZE_BYTES + (bytes % PAGE_SIZE_BYTES != 0);
+    lock_acquire(&device->reclaim);
     budget_set_limit(&device->budget, bytes != 0 ? pages : UINT64_MAX);
+    recompress_keep_room(device);
+    lock_release(&device->reclaim);
 }
 
 void device_forget_mem_used_max(struct device *device)

@@ -214,6 +214,7 @@ int device_set_algorithm(struct device *device, unsigned priority, const struct 
 {
     lock_acquire(&device->reclaim);
     int error = algorithms_set(device, priority, codec, level, dictionary, dictionary_bytes);
+    recompress_keep_room(device);
     lock_release(&device->reclaim);
     return error;
 }
@@ -250,8 +251,8 @@ int device_mark_idle(struct device *device, uint64_t seconds)
             block_no block = (block_no)(page * SLOTS_PER_PAGE + i);
             struct slot slot = slot_peek(slots, block);
             /* One that is locked is being accessed, or moved: then once more. */
-            for (int turn = 0; turn < 2 && slot_has_object(slot) && !slot_is_idle(slot) &&
-                               slot_age(slot) >= age_min;
+            for (int turn = 0;
+                 turn < 2 && slot_can_age(slot) && !slot_is_idle(slot) && slot_age(slot) >= age_min;
                  turn++) {
                 struct slot idle = {slot.word | SLOT_IDLE_BIT};
                 if (slot_mark_try(slots, block, slot, idle))
@@ -317,6 +318,7 @@ void device_statistics(struct device *device, struct device_statistics *statisti
         .recompressed = atomic_load(&recompress->gained),
         .recompress_poor = atomic_load(&recompress->poor),
         .recompress_dropped = atomic_load(&recompress->dropped),
+        .recompress_refused = atomic_load(&recompress->refused),
         .recompress_saved = atomic_load(&recompress->saved_bytes),
         .recompress_time = atomic_load(&recompress->time_us),
         .soft_limit_passes = atomic_load(&device->maintenance.soft_limit_passes),

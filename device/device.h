@@ -101,7 +101,8 @@ int device_reset(struct device *device) must_use;
 
 /*
  * Changes the memory limit, rounded up to pages; 0: none. One below what is used refuses writes
- * that need memory until enough was given back.
+ * that need memory until enough was given back. Where recompression is configured, a little of it
+ * is not for writers (recompress_keep_room).
  */
 void device_set_mem_limit(struct device *device, uint64_t bytes);
 
@@ -202,7 +203,7 @@ int device_recompress(struct device *device, const struct recompress_request *re
                       struct recompress_result *result) must_use;
 
 /*
- * Marks blocks that have an object idle (zram's idle); an access clears the mark. seconds 0: all of
+ * Marks compressed and raw blocks idle (zram's idle); an access clears the mark. seconds 0: all of
  * them (idle=all). Else those that have certainly rested so long, as far as that is known: ages are
  * kept in steps of half of recompress_age, up to it, so some that have rested for up to half of
  * recompress_age longer are not marked.

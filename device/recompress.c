@@ -21,6 +21,10 @@
 
 #define HAND_STEP_PAGES 512
 
+/* What is kept of mem_limit: a few times what one result may need, and little of a low limit. */
+#define KEPT_PAGES_MAX 16
+#define KEPT_SHARE     16
+
 static void count(_Atomic uint64_t *counter, uint64_t value)
 {
     atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
@@ -29,6 +33,21 @@ static void count(_Atomic uint64_t *counter, uint64_t value)
 static uint64_t setting(const _Atomic uint64_t *value)
 {
     return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static bool is_configured(const struct device *device)
+{
+    for (unsigned role = 1; role < ROLE_COUNT; role++)
+        if (algorithms_of_role(&device->algorithms, role) != NULL)
+            return true;
+    return false;
+}
+
+void recompress_keep_room(struct device *device)
+{
+    uint64_t limit = setting(&device->budget.limit_pages);
+    uint64_t pages = limit / KEPT_SHARE < KEPT_PAGES_MAX ? limit / KEPT_SHARE : KEPT_PAGES_MAX;
+    budget_keep(&device->budget, is_configured(device) ? pages : 0);
 }
 
 /*
@@ -67,12 +86,11 @@ static unsigned next_role(const struct algorithms *algorithms, unsigned role,
 static bool is_candidate(struct device *device, struct slot slot,
                          const struct recompress_walk *walk)
 {
-    enum slot_kind kind = slot_kind(slot);
     const struct recompress_request *request = &walk->request;
-    return (kind == SLOT_OBJECT || kind == SLOT_RAW) && !slot_is_incompressible(slot) &&
+    return slot_can_age(slot) && !slot_is_incompressible(slot) &&
            (!request->only_idle || slot_is_idle(slot)) &&
-           (!request->only_huge || kind == SLOT_RAW) && slot_age(slot) >= walk->age_min &&
-           slot_length(slot) >= request->length_min &&
+           (!request->only_huge || slot_kind(slot) == SLOT_RAW) &&
+           slot_age(slot) >= walk->age_min && slot_length(slot) >= request->length_min &&
            first_role(&device->algorithms, slot, request) < ROLE_COUNT;
 }
 
@@ -87,7 +105,9 @@ static int replace(struct device *device, block_no block, struct slot marked,
         slot_unlock(&device->slots, block, now);
         return -EAGAIN;
     }
+    budget_keep(&device->budget, 0);
     int error = zpool_alloc(device->zpool, length, block, &object);
+    recompress_keep_room(device);
     if (error != 0) {
         slot_unlock(&device->slots, block, now);
         return error;
@@ -99,6 +119,7 @@ static int replace(struct device *device, block_no block, struct slot marked,
     (void)packed;
     step("recompress: stored, not published");
     slot_unlock(&device->slots, block, new);
+    step("recompress: published, old object not freed");
     zpool_free(device->zpool, slot_object(now));
     block_count_change(counters_shard(&device->counters), now, new);
     return 0;
@@ -126,8 +147,22 @@ static bool load_and_mark(struct device *device, block_no block, struct stream *
     return true;
 }
 
-/* Tries one block. Adds to `result`. The caller holds the reclaim lock. */
-static void try_block(struct device *device, block_no block, const struct recompress_walk *walk,
+/* What a try came to, if not to a gain: an error of replace, or none that gains. */
+static void count_failure(struct recompress *recompress, int error)
+{
+    if (error == -EAGAIN)
+        count(&recompress->dropped, 1);
+    else if (error == -ENODATA)
+        count(&recompress->poor, 1);
+    else
+        count(&recompress->refused, 1);
+}
+
+/*
+ * Tries one block. Adds to `result`. The caller holds the reclaim lock. Returns false if there was
+ * no memory for what it gains.
+ */
+static bool try_block(struct device *device, block_no block, const struct recompress_walk *walk,
                       struct recompress_result *result)
 {
     struct recompress *recompress = &device->recompress;
@@ -135,12 +170,12 @@ static void try_block(struct device *device, block_no block, const struct recomp
     struct stream *stream = stream_borrow(device->background);
     if (!load_and_mark(device, block, stream, walk, &marked)) {
         stream_return(device->background, stream);
-        return;
+        return true;
     }
     step("recompress: loaded, slot not locked");
     const struct algorithms *algorithms = &device->algorithms;
     unsigned role = first_role(algorithms, marked, &walk->request);
-    int error = -ENOSPC;
+    int error = -ENODATA;
     int length = 0;
     bool was_last = false;
     while (role < ROLE_COUNT) {
@@ -169,8 +204,9 @@ static void try_block(struct device *device, block_no block, const struct recomp
         count(&recompress->gained, 1);
         count(&recompress->saved_bytes, saved);
     } else {
-        count(error == -EAGAIN ? &recompress->dropped : &recompress->poor, 1);
+        count_failure(recompress, error);
     }
+    return error == 0 || error == -EAGAIN || error == -ENODATA;
 }
 
 /*
@@ -234,7 +270,7 @@ static bool walk_on(struct device *device, struct recompress_walk *walk, uint64_
             walk->candidates[bucket_of(slot)]++;
             walk->total++;
         } else if (fits && bucket_of(slot) >= walk->band_low && bucket_of(slot) < walk->band_high) {
-            try_block(device, (block_no)block, walk, result);
+            (void)try_block(device, (block_no)block, walk, result);
             looked = LOOK_BLOCKS;
         }
         if (++looked >= LOOK_BLOCKS) {
@@ -246,14 +282,6 @@ static bool walk_on(struct device *device, struct recompress_walk *walk, uint64_
     }
     lock_release(&device->reclaim);
     return more;
-}
-
-static bool is_configured(const struct device *device)
-{
-    for (unsigned role = 1; role < ROLE_COUNT; role++)
-        if (algorithms_of_role(&device->algorithms, role) != NULL)
-            return true;
-    return false;
 }
 
 int device_recompress(struct device *device, const struct recompress_request *request,
@@ -292,12 +320,13 @@ uint64_t recompress_for_room(struct device *device)
     walk_begin(&walk, &request, 0);
     walk.next_block = recompress->room_block;
     uint64_t looked = 0;
-    while (looked++ < LOOK_BLOCKS && result.tried < ROOM_BLOCKS_TRIED) {
+    bool has_room = true;
+    while (has_room && looked++ < LOOK_BLOCKS && result.tried < ROOM_BLOCKS_TRIED) {
         uint64_t block = walk_place(device, &walk);
         walk.next_block = block == device->block_count ? 0 : block + 1;
         if (block != device->block_count &&
             is_candidate(device, slot_peek(&device->slots, (block_no)block), &walk))
-            try_block(device, (block_no)block, &walk, &result);
+            has_room = try_block(device, (block_no)block, &walk, &result);
     }
     recompress->room_block = walk.next_block;
     return result.saved_bytes;
@@ -307,13 +336,13 @@ uint64_t recompress_for_room(struct device *device)
  * The policy.
  */
 
-/* One more pass survived, for every block with an object whose slot nobody has locked. */
+/* One more pass survived, for every compressed block whose slot nobody has locked. */
 static void hand_age_page(struct device *device, uint64_t page)
 {
     for (unsigned i = 0; i < SLOTS_PER_PAGE; i++) {
         block_no block = (block_no)(page * SLOTS_PER_PAGE + i);
         struct slot slot = slot_peek(&device->slots, block);
-        if (slot_has_object(slot) && slot_age(slot) < SLOT_AGE_MAX)
+        if (slot_can_age(slot) && slot_age(slot) < SLOT_AGE_MAX)
             (void)slot_mark_try(&device->slots, block, slot,
                                 slot_with_age(slot, slot_age(slot) + 1));
     }
@@ -378,8 +407,12 @@ void recompress_turn(struct device *device)
         return;
     bool busy = is_too_busy(device, elapsed);
     recompress->looked_us = now;
-    if (setting(&device->maintenance.settings.recompress_age) != 0)
+    if (setting(&device->maintenance.settings.recompress_age) != 0) {
         hand_turn(device, now);
+    } else {
+        recompress->hand_is_moving = false;
+        recompress->is_walking &= recompress->walk.age_min == 0;
+    }
     lock_acquire(&device->reclaim);
     recompress->is_walking &= is_configured(device);
     lock_release(&device->reclaim);

@@ -56,7 +56,7 @@ struct recompress {
 
     uint64_t room_block; /* recompress_for_room goes on here; under the reclaim lock */
 
-    _Atomic uint64_t tried, gained, poor, dropped, saved_bytes, time_us;
+    _Atomic uint64_t tried, gained, poor, dropped, refused, saved_bytes, time_us;
 };
 
 /* The policy's turn: moves the hand, goes on with the walk as long as CPU budget and load allow. */
@@ -65,6 +65,13 @@ void recompress_turn(struct device *device);
 /* From now on the policy takes blocks of any age, for want of memory, until its walk is at an end.
  */
 void recompress_hurry(struct device *device);
+
+/*
+ * Keeps a little of mem_limit back for recompression, if it is configured: a result is stored
+ * before what it replaces is freed, so at the limit there would be room for none. To be called when
+ * one of the two changes. The caller holds the reclaim lock.
+ */
+void recompress_keep_room(struct device *device);
 
 /*
  * For a writer that has found no memory by other means: tries some blocks, whatever their age. The

@@ -99,6 +99,12 @@ static inline bool slot_has_object(struct slot slot)
     return slot_kind(slot) >= SLOT_SAME_OBJECT;
 }
 
+/* True for the kinds that have an age and marks, and may be recompressed. */
+static inline bool slot_can_age(struct slot slot)
+{
+    return slot_kind(slot) == SLOT_OBJECT || slot_kind(slot) == SLOT_RAW;
+}
+
 static inline bool slot_is_same_filled(struct slot slot)
 {
     enum slot_kind kind = slot_kind(slot);

@@ -56,6 +56,7 @@ enum statistic_kind { STATISTIC_GAUGE, STATISTIC_COUNTER };
     X(recompressed, COUNTER, "blocks", "blocks that were stored in less room")                   \
     X(recompress_poor, COUNTER, "blocks", "blocks that would have needed as much room")          \
     X(recompress_dropped, COUNTER, "blocks", "blocks that were accessed meanwhile, and left")    \
+    X(recompress_refused, COUNTER, "blocks", "blocks that no memory was left to store better")   \
     X(recompress_saved, COUNTER, "bytes", "compressed bytes that recompression has saved")       \
     X(recompress_time, COUNTER, "microseconds", "CPU time that the policy has used")             \
     X(soft_limit_passes, COUNTER, "passes", "passes begun because mem_limit was near")           \

@@ -13,11 +13,6 @@ struct samples {
     uint64_t judge_stored; /* bytes that those to judge by take now */
 };
 
-static bool is_sample(struct slot slot)
-{
-    return slot_kind(slot) == SLOT_OBJECT || slot_kind(slot) == SLOT_RAW;
-}
-
 /* Copies the block if it is still one to look at. Its age and marks stay as they are. */
 static bool take_sample(struct device *device, block_no block, unsigned char *target,
                         uint64_t *stored)
@@ -26,7 +21,7 @@ static bool take_sample(struct device *device, block_no block, unsigned char *ta
     lock_acquire(&device->reclaim); /* for the background's stream */
     struct stream *stream = stream_borrow(device->background);
     struct slot slot = slot_lock(&device->slots, block);
-    if (is_sample(slot)) {
+    if (slot_can_age(slot)) {
         taken = block_load(device, slot, stream, target) == 0;
         *stored = slot_length(slot);
     }
@@ -52,7 +47,7 @@ static void collect(struct device *device, size_t wanted, struct samples *sample
          page = slot_table_next_used(slots, page + 1))
         for (unsigned i = 0; i < SLOTS_PER_PAGE; i++) {
             block_no block = (block_no)(page * SLOTS_PER_PAGE + i);
-            if (!is_sample(slot_peek(slots, block)) || seen++ % stride != 0)
+            if (!slot_can_age(slot_peek(slots, block)) || seen++ % stride != 0)
                 continue;
             bool to_train = samples->train_count <= samples->judge_count;
             unsigned char *half = to_train ? samples->train : samples->judge;

@@ -9,6 +9,7 @@ void budget_init(struct budget *budget, uint64_t limit_pages)
 {
     atomic_init(&budget->used_pages, 0);
     atomic_init(&budget->limit_pages, limit_pages);
+    atomic_init(&budget->kept_pages, 0);
     atomic_init(&budget->max_pages, 0);
     atomic_init(&budget->refused, 0);
 }
@@ -22,12 +23,19 @@ static void raise_max(struct budget *budget, uint64_t used)
     }
 }
 
+static uint64_t most_for_everybody(const struct budget *budget)
+{
+    uint64_t limit = atomic_load_explicit(&budget->limit_pages, memory_order_relaxed);
+    uint64_t kept = atomic_load_explicit(&budget->kept_pages, memory_order_relaxed);
+    return limit == UINT64_MAX || kept >= limit ? limit : limit - kept;
+}
+
 int budget_charge(struct budget *budget, uint64_t pages)
 {
     uint64_t used = atomic_load_explicit(&budget->used_pages, memory_order_relaxed);
-    uint64_t limit = atomic_load_explicit(&budget->limit_pages, memory_order_relaxed);
+    uint64_t most = most_for_everybody(budget);
     do {
-        if (pages > limit || used > limit - pages) {
+        if (pages > most || used > most - pages) {
             atomic_fetch_add_explicit(&budget->refused, 1, memory_order_relaxed);
             return -ENOSPC;
         }
@@ -54,6 +62,11 @@ void budget_uncharge(struct budget *budget, uint64_t pages)
 void budget_set_limit(struct budget *budget, uint64_t limit_pages)
 {
     atomic_store_explicit(&budget->limit_pages, limit_pages, memory_order_relaxed);
+}
+
+void budget_keep(struct budget *budget, uint64_t pages)
+{
+    atomic_store_explicit(&budget->kept_pages, pages, memory_order_relaxed);
 }
 
 void budget_reset_max(struct budget *budget)

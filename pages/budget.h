@@ -16,6 +16,7 @@
 struct budget {
     _Atomic uint64_t used_pages;
     _Atomic uint64_t limit_pages; /* UINT64_MAX: none */
+    _Atomic uint64_t kept_pages;  /* of the limit: not for everybody, see budget_keep */
     _Atomic uint64_t max_pages;   /* the highest used_pages was */
     _Atomic uint64_t refused;     /* charges refused by the limit */
 };
@@ -32,6 +33,13 @@ void budget_uncharge(struct budget *budget, uint64_t pages);
 
 /* Changes the limit; one below what is used stops further charges until enough is given back. */
 void budget_set_limit(struct budget *budget, uint64_t limit_pages);
+
+/*
+ * From now on charges leave so many pages of the limit alone, so that work which frees more than it
+ * takes finds some: it keeps 0 while it charges. Without a limit, and for a limit that is less,
+ * there is nothing to keep.
+ */
+void budget_keep(struct budget *budget, uint64_t pages);
 
 /* Sets the watermark to what is used now. */
 void budget_reset_max(struct budget *budget);

@@ -155,6 +155,14 @@ void content_of_length(void *block, size_t length, uint64_t content_seed)
     *(unsigned char *)block |= 1; /* never all zeros */
 }
 
+void content_of_letters(void *block, size_t length, uint64_t content_seed)
+{
+    unsigned char *letters = block;
+    content_of_length(block, length, content_seed);
+    for (size_t i = 0; i < length; i++)
+        letters[i] = 'A' + letters[i] % 32;
+}
+
 struct device_config config_of_size(uint64_t size_bytes)
 {
     struct device_config config;

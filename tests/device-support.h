@@ -92,6 +92,12 @@ void content_fill(void *buffer, size_t bytes, enum content_kind kind, uint64_t s
  */
 void content_of_length(void *block, size_t length, uint64_t seed);
 
+/*
+ * A block of `length` random letters of 32, and zeros: lz4 needs about `length` bytes, for 4096 a
+ * raw page, and zstd two thirds, so that recompression gains. Different for each seed.
+ */
+void content_of_letters(void *block, size_t length, uint64_t content_seed);
+
 /* A device with defaults, or with the configuration given; fails the test if it can't be made. */
 struct device_config config_of_size(uint64_t size_bytes);
 struct device *device_of_size(uint64_t size_bytes);

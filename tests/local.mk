@@ -33,6 +33,8 @@ unit_tests = \
 	tests/pages-test \
 	tests/parse-test \
 	tests/prefault-test \
+	tests/recompress-race-test \
+	tests/recompress-test \
 	tests/safety-test \
 	tests/same-filled-test \
 	tests/settings-test \
@@ -121,6 +123,8 @@ tests_fuzz_replay_SOURCES = tests/fuzz-device.c tests/fuzz-replay.c
 tests_fuzz_replay_LDADD = $(device_ldadd)
 tests_maintenance_test_LDADD = $(device_ldadd)
 tests_prefault_test_LDADD = $(device_ldadd)
+tests_recompress_race_test_LDADD = $(device_ldadd)
+tests_recompress_test_LDADD = $(device_ldadd)
 tests_safety_test_LDADD = $(device_ldadd)
 tests_same_filled_test_LDADD = $(device_ldadd)
 tests_settings_test_LDADD = $(device_ldadd)

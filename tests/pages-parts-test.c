@@ -127,6 +127,30 @@ static void limit_below_what_is_used_refuses_until_enough_is_given_back(void **s
     assert_int_equal(budget_charge(&budget, 1), 0);
 }
 
+static void what_is_kept_of_the_limit_is_charged_only_while_it_is_not(void **state)
+{
+    (void)state;
+    struct budget budget;
+    budget_init(&budget, 10);
+    budget_keep(&budget, 3);
+    assert_int_equal(budget_charge(&budget, 7), 0);
+    assert_int_equal(budget_charge(&budget, 1), -ENOSPC);
+    budget_keep(&budget, 0);
+    assert_int_equal(budget_charge(&budget, 2), 0);
+    budget_keep(&budget, 3);
+    budget_uncharge(&budget, 2);
+    assert_int_equal(budget_charge(&budget, 1), -ENOSPC);
+    budget_uncharge(&budget, 1);
+    assert_int_equal(budget_charge(&budget, 1), 0);
+
+    budget_set_limit(&budget, 3); /* less than there is to keep */
+    budget_uncharge(&budget, 7);
+    assert_int_equal(budget_charge(&budget, 3), 0);
+    budget_init(&budget, UINT64_MAX);
+    budget_keep(&budget, 3);
+    assert_int_equal(budget_charge(&budget, UINT64_MAX), 0);
+}
+
 static void what_cannot_be_refused_is_charged_beyond_the_limit(void **state)
 {
     (void)state;
@@ -391,6 +415,7 @@ int main(void)
         cmocka_unit_test(budget_is_charged_up_to_its_limit_and_no_further),
         cmocka_unit_test(charge_that_would_overflow_is_refused),
         cmocka_unit_test(limit_below_what_is_used_refuses_until_enough_is_given_back),
+        cmocka_unit_test(what_is_kept_of_the_limit_is_charged_only_while_it_is_not),
         cmocka_unit_test(what_cannot_be_refused_is_charged_beyond_the_limit),
         cmocka_unit_test(watermark_is_the_highest_use_since_it_was_reset),
         cmocka_unit_test(threads_never_pass_the_limit_together_and_nothing_is_left_over),
