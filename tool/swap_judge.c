@@ -147,9 +147,10 @@ static void judge_statistics(struct judgement *judgement)
         say(judgement, BAD, "statistics: the server does not serve swap: serve with swap=require");
     else if (statistics->io_faults == 0)
         say(judgement, OK, "faults: no page fault in all requests");
-    else
-        say(judgement, WARN,
-            "faults: %" PRIu64 " page faults during requests: serve with a greater reserve=",
+    else if (statistics->reserve_misses == 0)
+        say(judgement, OK,
+            "faults: %" PRIu64 " in all requests, for none of which memory was needed: the kernel "
+            "was moving a page (sysctl vm.compact_unevictable_allowed=0 forbids that)",
             statistics->io_faults);
     if (statistics->reserve_misses == 0)
         say(judgement, OK, "reserve: always had what writes needed");
@@ -232,13 +233,11 @@ static void judge_system(struct judgement *judgement)
             "left to do it with: sysctl vm.watermark_scale_factor=%" PRIu64,
             scale, wanted);
 
-    if (facts->page_cluster == 0)
-        say(judgement, OK, "vm.page-cluster: 0");
-    else
-        say(judgement, WARN,
-            "vm.page-cluster: %" PRIu64 " reads pages that nobody asked for, which only helps "
-            "disks that seek: sysctl vm.page-cluster=0",
-            facts->page_cluster);
+    say(judgement, OK,
+        "vm.page-cluster: %" PRIu64
+        "; 3 makes fewer round trips to the server, 0 reads no page that "
+        "nobody asked for",
+        facts->page_cluster);
 }
 
 unsigned swap_judge(const struct swap_facts *facts, struct text *lines)
