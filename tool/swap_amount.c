@@ -79,7 +79,7 @@ static int read_ram(struct reader *reader, uint64_t *bytes)
 
 static int read_two(struct reader *reader, unsigned depth, bool wants_least, uint64_t *bytes)
 {
-    uint64_t first, second;
+    uint64_t first = 0, second = 0;
     int error = depth == NESTING_MAX ? -EINVAL : read_amount(reader, depth + 1, &first);
     if (error == 0)
         error = pass(reader, ",") ? read_amount(reader, depth + 1, &second) : -EINVAL;
