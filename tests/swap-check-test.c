@@ -163,14 +163,17 @@ static void a_process_is_known_by_its_arguments(void **state)
 static void swap_is_found_by_its_whole_name(void **state)
 {
     char path[128];
+    struct swap_use use;
     (void)state;
-    put("proc/swaps",
-        "Filename\t\t\t\tType\t\tSize\nother\n/dev/nbd12 partition 1\n/dev/nbd3\tx\n");
+    put("proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\nother\n"
+                      "/dev/nbd12      partition\t434172\t\t1024\t\t100\n/dev/nbd3\tx\n");
     snprintf(path, sizeof path, "%s/swaps", proc);
-    assert_true(swap_is_used(path, "/dev/nbd12"));
-    assert_true(swap_is_used(path, "/dev/nbd3"));
-    assert_false(swap_is_used(path, "/dev/nbd1"));
-    assert_false(swap_is_used("/no/such/file", "/dev/nbd3"));
+    assert_true(swap_is_used(path, "/dev/nbd12", &use));
+    assert_int_equal(use.size_bytes, 434172 * KIB);
+    assert_int_equal(use.used_bytes, MIB);
+    assert_true(swap_is_used(path, "/dev/nbd3", NULL));
+    assert_false(swap_is_used(path, "/dev/nbd1", NULL));
+    assert_false(swap_is_used("/no/such/file", "/dev/nbd3", NULL));
 }
 
 /* ---- facts ---- */
@@ -196,11 +199,6 @@ static void the_device_and_its_client_are_seen(void **state)
     assert_true(facts.is_swap);
     assert_int_equal(facts.client, CLIENT);
     assert_int_equal(facts.request_kib, 1280);
-    assert_false(facts.client_lives);
-    put("proc/4322/oom_score_adj", "-1000\n");
-    swap_look_at_device(&facts, proc, sys);
-    assert_true(facts.client_lives);
-    assert_int_equal(facts.client_oom_score_adj, -1000);
 }
 
 static void sockets_of_the_network_are_told_from_others(void **state)
@@ -275,7 +273,7 @@ static void all_is_well(void)
         .is_swap = true,
         .client = CLIENT,
         .client_lives = true,
-        .client_oom_score_adj = -1000,
+        .client_report = {.mapped_bytes = 5 * MIB, .locked_bytes = 5 * MIB, .oom_score_adj = -1000},
         .request_kib = 128,
         .discards = SWAP_YES,
         .min_free_kib = 16384,
@@ -335,8 +333,12 @@ static void each_thing_that_may_hang_is_bad(void **state)
     assert_line(facts.report.oom_score_adj = 0, "bad",
                 "killing: the server may be killed when memory runs out: echo -1000 "
                 ">/proc/4321/oom_score_adj");
-    assert_line(facts.client_oom_score_adj = -17, "bad", "client: nbd-client may be killed");
-    assert_line(facts.client_lives = false, "bad", "client: /dev/nbd2 was connected by netlink");
+    assert_line(facts.client_report.oom_score_adj = -17, "bad", "client: nbd-client may be killed");
+    assert_line(facts.client_report.locked_bytes = 0, "bad",
+                "client: nbd-client may be swapped out to its own device");
+    assert_line(facts.client_report.swapped_bytes = 4096, "bad",
+                "client: nbd-client may be swapped out to its own device");
+    assert_line(facts.client_lives = false, "bad", "client: no nbd-client is there for /dev/nbd2");
     assert_line(facts.client = 0, "bad", "swap: /dev/nbd2 is swap, but no longer connected");
     assert_line(facts.network_sockets = 1, "bad", "socket: the server talks over the network");
     assert_line(facts.sockets = 0, "bad", "socket: the server has none");

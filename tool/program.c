@@ -101,18 +101,6 @@ static void become(const char *const argv[], const char *shown, int said)
     _exit(127);
 }
 
-static int wait_for(pid_t child)
-{
-    int status;
-    while (waitpid(child, &status, WNOHANG) == 0) {
-        int number = sigwaitinfo(&waited, NULL);
-        note(number);
-        if (is_interrupted)
-            kill(child, SIGTERM);
-    }
-    return status;
-}
-
 /* The line of `text` that says most about what went wrong; "" if there is none. */
 static const char *telling_line(char *text)
 {
@@ -149,23 +137,50 @@ static void tell(const char *name, int file, int status, char *said)
                  WEXITSTATUS(status));
 }
 
-bool program_run(const char *const argv[], const char *shown, char *said)
+bool program_start(struct program *program, const char *const argv[], const char *shown, char *said)
 {
     *said = '\0';
-    int file = memfd_create(argv[0], MFD_CLOEXEC);
-    pid_t child = file < 0 ? -1 : fork();
-    if (child == 0)
-        become(argv, shown, file);
-    if (child < 0) {
-        snprintf(said, PROGRAM_SAID_BYTES, "%s: %s", argv[0], strerror(errno));
-        if (file >= 0)
-            close(file);
+    *program = (struct program){.name = argv[0], .pid = -1};
+    program->errors = memfd_create(argv[0], MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (program->errors >= 0)
+        program->pid = fork();
+    if (program->pid == 0)
+        become(argv, shown, program->errors);
+    if (program->pid > 0)
+        return true;
+    snprintf(said, PROGRAM_SAID_BYTES, "%s: %s", argv[0], strerror(errno));
+    if (program->errors >= 0)
+        close(program->errors);
+    return false;
+}
+
+bool program_has_ended(struct program *program, char *said)
+{
+    int status;
+    if (waitpid(program->pid, &status, WNOHANG) == 0)
         return false;
+    *said = '\0';
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        tell(program->name, program->errors, status, said);
+    close(program->errors);
+    return true;
+}
+
+void program_leave(struct program *program)
+{
+    (void)fcntl(program->errors, F_ADD_SEALS, F_SEAL_WRITE);
+    close(program->errors);
+}
+
+bool program_run(const char *const argv[], const char *shown, char *said)
+{
+    struct program program;
+    if (!program_start(&program, argv, shown, said))
+        return false;
+    while (!program_has_ended(&program, said)) {
+        note(sigwaitinfo(&waited, NULL));
+        if (is_interrupted)
+            kill(program.pid, SIGTERM);
     }
-    int status = wait_for(child);
-    bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (!is_good)
-        tell(argv[0], file, status, said);
-    close(file);
-    return is_good;
+    return *said == '\0';
 }

@@ -13,6 +13,8 @@
 #ifndef UZRAM_TOOL_PROGRAM_H
 #define UZRAM_TOOL_PROGRAM_H
 
+#include <sys/types.h>
+
 #include "common/compiler.h"
 
 #define PROGRAM_SAID_BYTES 512
@@ -32,12 +34,33 @@ void program_pause(unsigned ms);
 /* Whether there is an executable file of that name on PATH. */
 bool program_exists(const char *name) must_use;
 
+/* One that runs. */
+struct program {
+    const char *name;
+    pid_t pid;
+    int errors; /* its standard error: a file in memory */
+};
+
 /*
- * Runs argv[0] from PATH with these arguments (NULL behind the last) under the name `shown` (NULL:
- * argv[0]) and waits for its end; its standard output is dropped. True if its status is 0. Else
- * `said`, of PROGRAM_SAID_BYTES, has what was wrong: the first line that it wrote on standard error
- * with "error:" or "invalid option" in it, or else the last line, or how it ended.
+ * Starts argv[0] from PATH with these arguments (NULL behind the last) under the name `shown`
+ * (NULL: argv[0]); its standard output is dropped. False with a sentence in `said`, of
+ * PROGRAM_SAID_BYTES.
  */
+bool program_start(struct program *program, const char *const argv[], const char *shown,
+                   char *said) must_use;
+
+/*
+ * True if it has ended. `said` is then "" if its status is 0, or what was wrong: the first line
+ * that it wrote on standard error with "error:" or "invalid option" in it, or else the last line,
+ * or how it ended. Nothing is left to be freed then.
+ */
+bool program_has_ended(struct program *program, char *said) must_use;
+
+/* Lets it go on on its own. What it writes on standard error from now on fails, and takes no
+ * memory: it may be what memory waits for. */
+void program_leave(struct program *program);
+
+/* Starts it and waits for its end. True if its status is 0, else `said` has what was wrong. */
 bool program_run(const char *const argv[], const char *shown, char *said) must_use;
 
 #endif

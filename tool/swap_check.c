@@ -115,6 +115,9 @@ static bool check(struct swap_facts *facts, const char *control)
         facts->server_error = -ESRCH; /* it has ended, and its number is yet to be freed */
     swap_look_at_server(facts, "/proc", "/sys");
     swap_look_at_device(facts, "/proc", "/sys");
+    facts->client_lives = facts->client != 0 &&
+                          safety_inspect(facts->client, &facts->client_report) == 0 &&
+                          facts->client_report.mapped_bytes != 0;
     swap_look_at_system(facts, "/proc");
     if (facts->device[0] != '\0')
         facts->discards = kernel_says(facts->device);

@@ -150,18 +150,14 @@ void swap_look_at_server(struct swap_facts *facts, const char *proc, const char 
 
 void swap_look_at_device(struct swap_facts *facts, const char *proc, const char *sys)
 {
-    char path[PATH_MAX], line[LINE_BYTES], name[NBD_NAME_BYTES];
+    char path[PATH_MAX], name[NBD_NAME_BYTES];
     if (!nbd_name(facts->device, name))
         return;
     snprintf(path, sizeof path, "%s/swaps", proc);
-    facts->is_swap = swap_is_used(path, facts->device);
+    facts->is_swap = swap_is_used(path, facts->device, NULL);
     snprintf(path, sizeof path, "%s/block", sys);
     facts->client = nbd_pid(path, name);
     facts->request_kib = nbd_request_kib(path, name);
-    facts->client_lives = facts->client != 0 && read_line(line, sizeof line, "%s/%d/oom_score_adj",
-                                                          proc, (int)facts->client);
-    if (facts->client_lives)
-        facts->client_oom_score_adj = atoi(line);
 }
 
 /*

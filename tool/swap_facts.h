@@ -40,8 +40,8 @@ struct swap_facts {
     bool is_swap;
     pid_t client; /* 0: not connected */
     bool client_lives;
-    int client_oom_score_adj;
-    unsigned request_kib; /* 0: not known */
+    struct safety_report client_report; /* if it lives */
+    unsigned request_kib;               /* 0: not known */
     enum swap_knowledge discards;
 
     /* The system; 0 where the kernel has no such setting. */
@@ -54,7 +54,7 @@ void swap_look_at_system(struct swap_facts *facts, const char *proc);
 /* Fills the server's sockets, file and memory limit; facts->server is set. */
 void swap_look_at_server(struct swap_facts *facts, const char *proc, const char *sys);
 
-/* Fills what is the device's but `discards`; facts->device is set. */
+/* Fills what is the device's but `discards` and what its client does; facts->device is set. */
 void swap_look_at_device(struct swap_facts *facts, const char *proc, const char *sys);
 
 /* Whether a kernel's log says that a device was swapped on with discards of single pages. */

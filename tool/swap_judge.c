@@ -95,20 +95,35 @@ static void judge_killing(struct judgement *judgement)
             "killing: the server may be killed when memory runs out: echo %d "
             ">/proc/%d/oom_score_adj",
             SAFETY_OOM_SCORE_ADJ, (int)facts->server);
+}
+
+/* It has to do one thing: to tell the kernel, if the server has ended, that no answer will come. */
+static void judge_client(struct judgement *judgement)
+{
+    const struct swap_facts *facts = judgement->facts;
+    const struct safety_report *report = &facts->client_report;
     if (facts->client == 0)
         return;
-    if (!facts->client_lives)
+    if (!facts->client_lives) {
         say(judgement, BAD,
-            "client: %s was connected by netlink: if the server ends, all that wait for swap hang "
-            "for ever: connect with nbd-client -nonetlink",
+            "client: no nbd-client is there for %s: if the server ends, all that wait for swap "
+            "hang for ever: connect with nbd-client -nonetlink",
             facts->device);
-    else if (facts->client_oom_score_adj == SAFETY_OOM_SCORE_ADJ)
+        return;
+    }
+    if (report->oom_score_adj == SAFETY_OOM_SCORE_ADJ)
         say(judgement, OK, "client: nbd-client is spared when memory runs out");
     else
         say(judgement, BAD,
             "client: nbd-client may be killed when memory runs out: echo %d "
             ">/proc/%d/oom_score_adj, or connect with -swap",
             SAFETY_OOM_SCORE_ADJ, (int)facts->client);
+    if (safety_is_locked(report) && report->swapped_bytes == 0)
+        say(judgement, OK, "client: nbd-client's memory is locked");
+    else
+        say(judgement, BAD,
+            "client: nbd-client may be swapped out to its own device, and then swap hangs if the "
+            "server ends: connect with -swap -nofork");
 }
 
 static void judge_place(struct judgement *judgement)
@@ -254,6 +269,7 @@ unsigned swap_judge(const struct swap_facts *facts, struct text *lines)
         judge_place(&judgement);
         judge_statistics(&judgement);
     }
+    judge_client(&judgement);
     judge_system(&judgement);
     return judgement.bad;
 }

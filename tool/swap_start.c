@@ -130,7 +130,7 @@ static bool may_take(void *context, const char *name)
     if (swap_state_read(&state, SWAP_FOLDER, name) == 0 &&
         process_has_argument(state.server, state.socket))
         return false;
-    return !swap_is_used(PROC_SWAPS, state.device);
+    return !swap_is_used(PROC_SWAPS, state.device, NULL);
 }
 
 static void choose_device(const struct swap_plan *plan, struct swap_state *state)

@@ -3,11 +3,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/units.h"
 #include "tool/command.h"
 
 #define PREFIX "swap-"
@@ -111,16 +113,20 @@ bool process_has_argument(pid_t pid, const char *argument)
     return found;
 }
 
-bool swap_is_used(const char *swaps, const char *device)
+bool swap_is_used(const char *swaps, const char *device, struct swap_use *use)
 {
-    char line[LINE_BYTES];
-    size_t length = strlen(device);
+    char line[LINE_BYTES], name[LINE_BYTES];
     bool found = false;
     FILE *file = fopen(swaps, "re");
     if (file == NULL)
         return false;
-    while (!found && fgets(line, sizeof line, file) != NULL)
-        found = strncmp(line, device, length) == 0 && (line[length] == ' ' || line[length] == '\t');
+    while (!found && fgets(line, sizeof line, file) != NULL) {
+        uint64_t size_kib = 0, used_kib = 0;
+        found = sscanf(line, "%255s %*s %" SCNu64 " %" SCNu64, name, &size_kib, &used_kib) >= 1 &&
+                strcmp(name, device) == 0;
+        if (found && use != NULL)
+            *use = (struct swap_use){size_kib * KIB, used_kib * KIB};
+    }
     fclose(file);
     return found;
 }

@@ -50,7 +50,12 @@ size_t swap_state_list(const char *folder, struct swap_state **states);
 /* True if the process lives and one of its arguments is this. */
 bool process_has_argument(pid_t pid, const char *argument);
 
-/* Whether `swaps`, the path of /proc/swaps or of a test's, has this device. */
-bool swap_is_used(const char *swaps, const char *device);
+/* A line of /proc/swaps. */
+struct swap_use {
+    uint64_t size_bytes, used_bytes;
+};
+
+/* Whether `swaps`, the path of /proc/swaps or of a test's, has this device; `use` may be NULL. */
+bool swap_is_used(const char *swaps, const char *device, struct swap_use *use);
 
 #endif

@@ -168,29 +168,36 @@ static bool undo_state(struct swap_setup *setup)
 static enum progress client_is_connected(struct swap_setup *setup)
 {
     const char *name = setup->state.name;
-    if (!server_lives(setup)) {
-        snprintf(setup->said, sizeof setup->said, "the server has ended");
+    if (program_has_ended(&setup->client, setup->said)) {
+        if (setup->said[0] == '\0')
+            snprintf(setup->said, sizeof setup->said, "nbd-client did not stay");
+        setup->client.pid = 0;
         return NEVER;
     }
     return nbd_pid(NBD_BLOCKS, name) != 0 && nbd_size_bytes(NBD_BLOCKS, name) != 0 ? DONE : NOT_YET;
 }
 
 /*
- * -nonetlink: a client stays, and requests fail at once if the server ends; with netlink they would
- * hang for ever. -swap: that client is spared when memory runs out.
+ * -nonetlink: a client stays, and has the kernel fail all requests at once if the server ends; with
+ * netlink they would hang for ever. -swap: that client locks its memory, and is spared when memory
+ * runs out. -nofork: it keeps that lock. A client that was swapped out to its own device could not
+ * do the one thing that it is there for.
  */
 static bool make_connection(struct swap_setup *setup)
 {
     char connections[16];
     snprintf(connections, sizeof connections, "%d", setup->plan->connections);
     const char *const arguments[] = {
-        "nbd-client", "-unix", setup->state.socket, setup->state.device, "-swap",
-        "-b",         "4096",  "-nonetlink",        "-systemd-mark",     "-C",
-        connections,  NULL,
+        "nbd-client", "-unix",      setup->state.socket, setup->state.device, "-swap", "-b",
+        "4096",       "-nonetlink", "-nofork",           "-systemd-mark",     "-C",    connections,
+        NULL,
     };
-    return program_run(arguments, NULL, setup->said) &&
-           wait_until(setup, client_is_connected, CLIENT_CONNECTS_MS,
-                      "nbd-client connected, but the kernel does not show the device");
+    if (!program_start(&setup->client, arguments, NULL, setup->said) ||
+        !wait_until(setup, client_is_connected, CLIENT_CONNECTS_MS,
+                    "the kernel does not show the device that nbd-client should have connected"))
+        return false;
+    program_leave(&setup->client);
+    return true;
 }
 
 static enum progress client_is_gone(struct swap_setup *setup)
@@ -202,6 +209,8 @@ static bool undo_connection(struct swap_setup *setup)
 {
     pid_t client = nbd_pid(NBD_BLOCKS, setup->state.name);
     const char *const arguments[] = {"nbd-client", "-d", setup->state.device, NULL};
+    if (client == 0 && setup->client.pid > 0)
+        kill(setup->client.pid, SIGTERM);
     /* After an end of our client the device may be another's. */
     if (client == 0 || !process_has_argument(client, setup->state.socket))
         return true;
@@ -248,11 +257,11 @@ static bool make_on(struct swap_setup *setup)
 static bool undo_on(struct swap_setup *setup)
 {
     const char *const arguments[] = {"swapoff", setup->state.device, NULL};
-    if (!swap_is_used(PROC_SWAPS, setup->state.device))
+    if (!swap_is_used(PROC_SWAPS, setup->state.device, NULL))
         return true;
     /* The init system may take it off at the same time. */
     return program_run(arguments, NULL, setup->said) ||
-           !swap_is_used(PROC_SWAPS, setup->state.device);
+           !swap_is_used(PROC_SWAPS, setup->state.device, NULL);
 }
 
 const struct swap_step swap_steps[SWAP_STEP_COUNT] = {

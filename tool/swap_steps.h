@@ -22,6 +22,7 @@
 struct swap_setup {
     const struct swap_plan *plan; /* only for what is made */
     struct swap_state state;
+    struct program client;         /* nbd-client, if it was started here */
     char said[PROGRAM_SAID_BYTES]; /* why the last failed */
 };
 

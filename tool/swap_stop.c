@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* swap_stop.c: uzram swap stop: ends what uzram swap start has set up. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/units.h"
+#include "safety/inspect.h"
+#include "tool/format.h"
 #include "tool/swap.h"
 #include "tool/swap_steps.h"
 
@@ -25,9 +29,54 @@ static const char *device_of_options(const struct command *command, int argc, ch
     return device;
 }
 
+/* A line "NAME:  123 kB" of /proc/meminfo, in bytes. */
+static uint64_t memory_of(const char *name)
+{
+    char line[256], found[64];
+    uint64_t kib, bytes = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "%63[^:]: %" SCNu64, found, &kib) == 2 && strcmp(found, name) == 0)
+            bytes = kib * KIB;
+    fclose(file);
+    return bytes;
+}
+
+/*
+ * False, with a reason, if what is swapped out certainly fits nowhere: not into what is available,
+ * nor on other swap, nor into what the server gives back meanwhile. The kernel would begin all the
+ * same, and end processes when it finds out.
+ */
+static bool has_room(struct swap_setup *setup)
+{
+    struct swap_use use;
+    struct safety_report server;
+    char used[FORMAT_BYTES_MAX], room[FORMAT_BYTES_MAX];
+    /* Without its server there is nothing that could come back. */
+    if (!swap_is_used(PROC_SWAPS, setup->state.device, &use) ||
+        safety_inspect(setup->state.server, &server) != 0 || server.mapped_bytes == 0)
+        return true;
+    uint64_t room_bytes = memory_of("MemAvailable") + server.resident_bytes;
+    uint64_t free_bytes = memory_of("SwapFree"), own_free_bytes = use.size_bytes - use.used_bytes;
+    if (free_bytes > own_free_bytes)
+        room_bytes += free_bytes - own_free_bytes;
+    if (use.used_bytes <= room_bytes)
+        return true;
+    snprintf(setup->said, sizeof setup->said, "%s are swapped out, and there is room for %s",
+             format_bytes(used, use.used_bytes), format_bytes(room, room_bytes));
+    return false;
+}
+
 static bool stop(const struct swap_state *state)
 {
     struct swap_setup setup = {.state = *state};
+    if (!has_room(&setup)) {
+        command_warn("%s stays swap, and all of it goes on: %s; end what uses memory first",
+                     state->device, setup.said);
+        return false;
+    }
     if (!swap_steps[STEP_ON].undo(&setup)) {
         command_warn("%s stays swap, and all of it goes on: %s; is there memory for what is on it?",
                      state->device, setup.said);
