@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * compress-streams-test.c: streams are lent to one thread each, to all who ask, and none is lost.
+ * compress-streams-test.c: streams are lent to one thread each, to all who ask, and none is lost;
+ * what they compress with changes while no thread has one, or not at all.
  */
 #include "compress/streams.h"
 
@@ -248,6 +249,267 @@ static void return_just_before_the_borrower_sleeps_is_seen(void **state)
     return_while_borrower_is_at("streams: about to sleep");
 }
 
+/* ---- a change of an algorithm ---- */
+
+#define CHANGED_INDEX 3u
+
+/* A change in a thread of its own, and what it has come to. */
+struct change {
+    struct streams *streams;
+    struct algorithm algorithm;
+    _Atomic bool is_asleep; /* it waits for a stream */
+    _Atomic bool has_changed;
+    _Atomic bool has_returned;
+    int error;
+};
+
+static struct change *watched;
+static pthread_t watched_thread;
+
+static void note_sleep(const char *name)
+{
+    if (strcmp(name, "streams: about to sleep") == 0 &&
+        pthread_equal(pthread_self(), watched_thread))
+        atomic_store(&watched->is_asleep, true);
+}
+
+static void note_change(void *context)
+{
+    struct change *change = context;
+    atomic_store(&change->has_changed, true);
+}
+
+static void *change_streams(void *context)
+{
+    struct change *change = context;
+    watched_thread = pthread_self();
+    steps_set(note_sleep);
+    change->error =
+        streams_change(change->streams, CHANGED_INDEX, &change->algorithm, note_change, change);
+    atomic_store(&change->has_returned, true);
+    return NULL;
+}
+
+static pthread_t start_change(struct change *change)
+{
+    pthread_t thread;
+    watched = change;
+    assert_int_equal(pthread_create(&thread, NULL, change_streams, change), 0);
+    return thread;
+}
+
+static void finish_change(pthread_t thread)
+{
+    pthread_join(thread, NULL);
+    steps_set(NULL);
+}
+
+/* Until the change waits for a stream or, which it may not, doesn't. */
+static void wait_until_asleep(struct change *change)
+{
+    while (!atomic_load(&change->is_asleep) && !atomic_load(&change->has_returned))
+        sched_yield();
+    assert_true(atomic_load(&change->is_asleep));
+    assert_false(atomic_load(&change->has_changed));
+}
+
+/* What each of as many threads as there are streams finds in its own, all at once. */
+struct look {
+    struct streams *streams;
+    const struct codec *codec; /* that must be there; NULL: none */
+    pthread_barrier_t all_borrowed;
+};
+
+static bool works(const struct codec *codec, struct stream *stream)
+{
+    unsigned char back[BLOCK_SIZE_BYTES];
+    struct codec_context *context = stream->context[CHANGED_INDEX];
+    memset(stream->block, 0, BLOCK_SIZE_BYTES);
+    memcpy(stream->block + 99, "a change", 8);
+    int length = codec->compress(context, stream->block, stream->scratch, 2 * BLOCK_SIZE_BYTES);
+    return length > 0 && codec->decompress(context, stream->scratch, (size_t)length, back) == 0 &&
+           memcmp(back, stream->block, BLOCK_SIZE_BYTES) == 0;
+}
+
+static void *look_at_stream(void *context)
+{
+    struct look *look = context;
+    struct stream *stream = stream_borrow(look->streams);
+    pthread_barrier_wait(&look->all_borrowed);
+    bool right = (stream->context[CHANGED_INDEX] != NULL) == (look->codec != NULL) &&
+                 stream->context[0] != NULL && (look->codec == NULL || works(look->codec, stream));
+    stream_return(look->streams, stream);
+    return right ? context : NULL;
+}
+
+/* All have a context there that works, or none has one. */
+static void all_streams_have(struct streams *streams, const struct codec *codec)
+{
+    struct look look = {.streams = streams, .codec = codec};
+    pthread_t threads[STREAM_COUNT_TEST];
+    assert_int_equal(pthread_barrier_init(&look.all_borrowed, NULL, STREAM_COUNT_TEST), 0);
+    for (size_t i = 0; i < STREAM_COUNT_TEST; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, look_at_stream, &look), 0);
+    for (size_t i = 0; i < STREAM_COUNT_TEST; i++) {
+        void *right;
+        pthread_join(threads[i], &right);
+        assert_non_null(right);
+    }
+    pthread_barrier_destroy(&look.all_borrowed);
+}
+
+/* A thread that has a stream until it is told to return it. */
+struct holder {
+    pthread_t thread;
+    struct streams *streams;
+    struct stream *stream;
+    sem_t has_borrowed, may_return;
+};
+
+static void *hold_stream(void *context)
+{
+    struct holder *holder = context;
+    holder->stream = stream_borrow(holder->streams);
+    sem_post(&holder->has_borrowed);
+    sem_wait(&holder->may_return);
+    stream_return(holder->streams, holder->stream);
+    return NULL;
+}
+
+static void holder_start(struct holder *holder, struct streams *streams)
+{
+    holder->streams = streams;
+    assert_int_equal(sem_init(&holder->has_borrowed, 0, 0), 0);
+    assert_int_equal(sem_init(&holder->may_return, 0, 0), 0);
+    assert_int_equal(pthread_create(&holder->thread, NULL, hold_stream, holder), 0);
+    sem_wait(&holder->has_borrowed);
+}
+
+static void holder_end(struct holder *holder)
+{
+    sem_post(&holder->may_return);
+    pthread_join(holder->thread, NULL);
+    sem_destroy(&holder->has_borrowed);
+    sem_destroy(&holder->may_return);
+}
+
+static void change_waits_until_every_stream_is_back(void **state)
+{
+    (void)state;
+    const struct codec *zstd = codec_find("zstd");
+    for (size_t lent = 1; lent <= STREAM_COUNT_TEST; lent++)
+        for (int backwards = 0; backwards < 2; backwards++) {
+            struct change change = {.streams = streams_of(STREAM_COUNT_TEST),
+                                    .algorithm = {.codec = zstd, .level = 3}};
+            struct holder holder[STREAM_COUNT_TEST];
+            for (size_t i = 0; i < lent; i++)
+                holder_start(&holder[i], change.streams);
+            pthread_t thread = start_change(&change);
+            for (size_t i = 0; i < lent; i++) {
+                struct holder *next = &holder[backwards ? lent - 1 - i : i];
+                wait_until_asleep(&change);
+                assert_null(next->stream->context[CHANGED_INDEX]);
+                holder_end(next);
+            }
+            finish_change(thread);
+            assert_int_equal(change.error, 0);
+            assert_true(atomic_load(&change.has_changed));
+            all_streams_have(change.streams, zstd);
+            streams_destroy(change.streams);
+        }
+}
+
+static void *borrow_after_change(void *context)
+{
+    struct change *change = context;
+    struct stream *stream = stream_borrow(change->streams);
+    bool right = atomic_load(&change->has_changed) == (stream->context[CHANGED_INDEX] != NULL);
+    stream_return(change->streams, stream);
+    return right ? context : NULL;
+}
+
+/* Borrowers may come before it or after it; what they get is wholly of before or of after. */
+static void borrowers_during_a_change_get_what_was_or_what_is(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        struct change change = {.streams = streams_of(STREAM_COUNT_TEST),
+                                .algorithm = {.codec = codec_find("lz4hc"), .level = 3}};
+        struct stream *stream = stream_borrow(change.streams);
+        pthread_t thread = start_change(&change), borrowers[THREAD_COUNT];
+        wait_until_asleep(&change);
+        for (size_t i = 0; i < THREAD_COUNT; i++)
+            assert_int_equal(pthread_create(&borrowers[i], NULL, borrow_after_change, &change), 0);
+        stream_return(change.streams, stream);
+        for (size_t i = 0; i < THREAD_COUNT; i++) {
+            void *right;
+            pthread_join(borrowers[i], &right);
+            assert_non_null(right);
+        }
+        finish_change(thread);
+        all_streams_have(change.streams, change.algorithm.codec);
+        streams_destroy(change.streams);
+    }
+}
+
+static void changes_again_and_again_lose_no_borrower(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"lz4hc", NULL, "zstd", "lz4"};
+    struct crowd crowd = {.streams = streams_of(STREAM_COUNT_TEST),
+                          .stream_count = STREAM_COUNT_TEST};
+    pthread_t threads[THREAD_COUNT];
+    for (size_t i = 0; i < THREAD_COUNT; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, borrow_again_and_again, &crowd), 0);
+    for (int i = 0; i < 200; i++) {
+        const char *name = names[i % 4];
+        const struct algorithm algorithm = {.codec = name != NULL ? codec_find(name) : NULL,
+                                            .level = 3};
+        assert_int_equal(streams_change(crowd.streams, CHANGED_INDEX, &algorithm, NULL, NULL), 0);
+    }
+    for (size_t i = 0; i < THREAD_COUNT; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&crowd.wrong), 0);
+    assert_int_equal(atomic_load(&crowd.borrows), THREAD_COUNT * BORROWS_PER_THREAD);
+    streams_destroy(crowd.streams);
+}
+
+static void change_that_fails_leaves_what_was(void **state)
+{
+    (void)state;
+    const struct codec *codecs[] = {NULL, codec_find("lz4hc")};
+    for (size_t i = 0; i < 2; i++) {
+        struct streams *streams = streams_of(STREAM_COUNT_TEST);
+        const struct algorithm old = {.codec = codecs[i], .level = 3};
+        const struct algorithm new = {.codec = codec_find("zstd"), .level = 3};
+        struct algorithm wrong = new;
+        wrong.level = new.codec->level_max + 1;
+        assert_int_equal(streams_change(streams, CHANGED_INDEX, &old, NULL, NULL), 0);
+        size_t bytes = streams_bytes(streams);
+        struct change change = {.streams = streams};
+
+        assert_int_equal(streams_change(streams, CHANGED_INDEX, &wrong, note_change, &change),
+                         -EINVAL);
+        const long requests = 1 + STREAM_COUNT_TEST; /* the list, and each context */
+        for (long failing = 0; failing < requests; failing++) {
+            memory_fail_after(failing, failing % 2 == 0);
+            int error = streams_change(streams, CHANGED_INDEX, &new, note_change, &change);
+            assert_true(memory_fail_after(-1, false) > failing);
+            assert_int_equal(error, -ENOMEM);
+            assert_false(atomic_load(&change.has_changed));
+            assert_true(streams_bytes(streams) == bytes);
+            all_streams_have(streams, codecs[i]);
+        }
+        memory_fail_after(requests, false);
+        assert_int_equal(streams_change(streams, CHANGED_INDEX, &new, note_change, &change), 0);
+        assert_int_equal(memory_fail_after(-1, false), requests);
+        assert_true(atomic_load(&change.has_changed));
+        assert_true(streams_bytes(streams) != bytes);
+        all_streams_have(streams, new.codec);
+        streams_destroy(streams);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +521,10 @@ int main(void)
         cmocka_unit_test(many_threads_share_few_streams_one_holder_each_and_all_finish),
         cmocka_unit_test(return_before_the_borrower_counts_as_sleeper_is_seen),
         cmocka_unit_test(return_just_before_the_borrower_sleeps_is_seen),
+        cmocka_unit_test(change_waits_until_every_stream_is_back),
+        cmocka_unit_test(borrowers_during_a_change_get_what_was_or_what_is),
+        cmocka_unit_test(changes_again_and_again_lose_no_borrower),
+        cmocka_unit_test(change_that_fails_leaves_what_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@ unit_tests = \
 	tests/device-threads-test \
 	tests/pages-random-test \
 	tests/zpool-random-test \
+	tests/algorithms-test \
 	tests/attributes-test \
 	tests/chunked-test \
 	tests/classes-test \
@@ -105,6 +106,7 @@ tests_libdevice_support_la_SOURCES = \
 	tests/device-model.c tests/device-model.h \
 	tests/device-steps.c tests/device-steps.h \
 	tests/device-support.c tests/device-support.h
+tests_algorithms_test_LDADD = $(device_ldadd)
 tests_attributes_test_LDADD = $(device_ldadd)
 tests_control_server_test_SOURCES = tests/control-server-test.c tests/control-table.h
 tests_control_session_test_SOURCES = tests/control-session-test.c tests/control-table.h
