@@ -91,6 +91,20 @@ bool arena_has_resident_run(const struct arena *arena, unsigned count)
     return arena->resident_count >= count && first_run(arena->resident, count) < ARENA_PAGES;
 }
 
+unsigned arena_resident_in_runs(const struct arena *arena, unsigned count)
+{
+    uint64_t runs[ARENA_WORDS], starts[ARENA_WORDS];
+    if (arena->resident_count < count)
+        return 0;
+    memcpy(starts, arena->resident, sizeof starts);
+    keep_run_starts(starts, 1, count);
+    memcpy(runs, starts, sizeof runs);
+    for (unsigned shift = 1; shift < count; shift++)
+        for (unsigned i = 0; i < ARENA_WORDS; i++)
+            runs[i] |= starts[i] << shift | (i > 0 ? starts[i - 1] >> (64 - shift) : 0);
+    return bitmap_count(runs, ARENA_WORDS);
+}
+
 page_mask arena_take(struct arena *arena, unsigned first, unsigned count)
 {
     page_mask resident = 0;

@@ -60,6 +60,10 @@ unsigned arena_find_run(const struct arena *arena, unsigned count);
 /* True if there are `count` neighbouring free pages that are resident. */
 bool arena_has_resident_run(const struct arena *arena, unsigned count);
 
+/* How many free resident pages have so many neighbours of their kind that they make a run of
+ * `count`. */
+unsigned arena_resident_in_runs(const struct arena *arena, unsigned count);
+
 /* Takes free pages; returns which of them are resident, bit 0 for the first. */
 page_mask arena_take(struct arena *arena, unsigned first, unsigned count);
 

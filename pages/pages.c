@@ -203,18 +203,21 @@ static struct arena *arena_for_run_locked(struct pages *pages, unsigned count,
                                           enum page_mobility mobility, int *error)
 {
     struct arena *arena = NULL;
-    if (pages->keeps_ready)
+    if (pages->keeps_ready) {
         arena = ready_with_run_locked(pages, count, mobility);
+        pages->lacks_runs |= arena == NULL;
+    }
     if (arena == NULL)
         arena = pages_fullest_with_run_locked(pages, count, mobility);
     return arena != NULL ? arena : pages_activate_locked(pages, mobility, error);
 }
 
-/* After pages were taken: whether that left too few resident ones. */
-static void tell_if_low(struct pages *pages)
+/* After pages were taken: whether that left too few resident ones, or none that were long enough.
+ */
+static void tell_if_low(struct pages *pages, bool lacks_runs)
 {
-    if (pages->low != NULL &&
-        pages_free_resident(pages) < atomic_load_explicit(&pages->low_pages, memory_order_relaxed))
+    uint64_t low = atomic_load_explicit(&pages->low_pages, memory_order_relaxed);
+    if (pages->low != NULL && (lacks_runs || pages_free_resident(pages) < low))
         pages->low(pages->low_context);
 }
 
@@ -242,8 +245,9 @@ int pages_alloc(struct pages *pages, unsigned count, enum page_mobility mobility
         run->first = arena_first_page(pages, arena) + first;
         run->count = (uint8_t)count;
     }
+    bool lacks_runs = pages->lacks_runs;
     lock_release(&pages->lock);
-    tell_if_low(pages);
+    tell_if_low(pages, lacks_runs);
     return error;
 }
 

@@ -40,6 +40,7 @@ struct pages {
     struct list warm;      /* arenas with free resident pages, isolated ones too */
     struct list retired;   /* arenas that were active and are not */
     uint64_t arenas_known; /* arenas 0 … arenas_known-1 were active once */
+    bool lacks_runs;       /* somebody took a run that was not ready, since the last refill */
     uint64_t arenas_active;
     uint64_t arenas_retired;
     uint64_t bookkeeping_pages;

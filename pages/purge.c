@@ -24,6 +24,9 @@
 /* Pages that are kept ready for descriptors, each of which describes 64 zspages. */
 #define UNMOVABLE_READY 8
 
+/* The longest runs that are kept ready: of single pages left between others, no zspage is made. */
+#define READY_RUN 8
+
 struct batch {
     struct arena *arena;
     unsigned count;
@@ -292,6 +295,38 @@ static void refill_unmovable(struct pages *pages)
         populate_batch(pages, &batch);
 }
 
+/* Of the free resident pages, those that zspages can be made of: in the arenas that are looked at.
+ */
+static uint64_t ready_in_runs_locked(struct pages *pages)
+{
+    uint64_t count = 0;
+    unsigned looks = 0;
+    list_for_each (link, &pages->warm) {
+        const struct arena *arena = container_of(link, struct arena, warm);
+        if (arena->state == ARENA_ACTIVE && arena->mobility == PAGE_MOVABLE)
+            count += arena_resident_in_runs(arena, READY_RUN);
+        if (++looks == LOOKS_MAX)
+            break;
+    }
+    return count;
+}
+
+/*
+ * How many pages are to be made resident: to the target, of which half is to be in runs. For their
+ * sake it may become half as much again: single pages that are left between others don't go away.
+ */
+static uint64_t missing_locked(struct pages *pages, uint64_t target_pages)
+{
+    uint64_t warm = pages_free_resident(pages), most = target_pages + target_pages / 2;
+    uint64_t missing = warm < target_pages ? target_pages - warm : 0;
+    if (!pages->keeps_ready || missing >= target_pages / 2 || warm >= most)
+        return missing;
+    uint64_t in_runs = ready_in_runs_locked(pages);
+    if (in_runs + missing < target_pages / 2)
+        missing = target_pages / 2 - in_runs;
+    return missing < most - warm ? missing : most - warm;
+}
+
 uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_pages)
 {
     uint64_t refilled = 0;
@@ -305,15 +340,13 @@ uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_p
         if (pages->keeps_ready)
             prepare_next_arena(pages);
         lock_acquire(&pages->lock);
-        uint64_t warm = pages_free_resident(pages);
-        if (warm < target_pages) {
-            uint64_t want = target_pages - warm;
-            if (want > max_pages - refilled)
-                want = max_pages - refilled;
-            struct arena *arena = next_cold_locked(pages);
-            if (arena != NULL)
-                take_batch_locked(pages, arena, false, want, &batch);
-        }
+        pages->lacks_runs = false;
+        uint64_t want = missing_locked(pages, target_pages);
+        if (want > max_pages - refilled)
+            want = max_pages - refilled;
+        struct arena *arena = want > 0 ? next_cold_locked(pages) : NULL;
+        if (arena != NULL)
+            take_batch_locked(pages, arena, false, want, &batch);
         lock_release(&pages->lock);
         if (batch.count == 0)
             break;

@@ -68,6 +68,7 @@ script_tests = \
 	tests/swap-tool \
 	tests/qemu \
 	tests/bad-input \
+	tests/bench \
 	tests/describe \
 	tests/headers \
 	tests/layering
@@ -89,7 +90,7 @@ EXTRA_DIST += $(script_tests) $(guest_files) tests/functions.sh tests/run tests/
 
 if TESTS_ENABLED
 check_LTLIBRARIES += tests/libsupport.la tests/libdevice_support.la
-check_PROGRAMS += $(unit_tests) $(client_programs)
+check_PROGRAMS += $(unit_tests) $(client_programs) $(bench_light_programs)
 TESTS += $(unit_tests) $(script_tests)
 endif
 

@@ -6,6 +6,7 @@
 #include "tests/device-support.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/memory.h"
 #include "pages/pages_internal.h"
@@ -169,6 +170,40 @@ static void background_work_is_woken_when_half_of_the_reserve_is_gone(void **sta
     device_finish(device);
 }
 
+static void a_reserve_of_single_pages_is_refilled_with_runs(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    struct pages *pages = device->pages;
+    const unsigned count = RESERVE / PAGE_SIZE_BYTES;
+    struct page_run *single = calloc(count + 1, sizeof *single), run[64];
+    unsigned taken = 0;
+    while (taken < count && pages_alloc(pages, 1, PAGE_MOVABLE, &single[taken]) == 0 &&
+           single[taken].resident == 1)
+        taken++;
+    assert_true(taken > count * 9 / 10);
+    pages_free(pages, &single[taken]); /* the first that was not ready */
+    for (unsigned i = 0; i < taken; i += 2)
+        pages_free(pages, &single[i]);
+    atomic_store(&device->maintenance.is_nudged, false);
+    must(pages_alloc(pages, 8, PAGE_MOVABLE, &run[0]) == 0);
+    assert_true(run[0].resident != 0xff);                     /* there are no more runs, */
+    assert_true(atomic_load(&device->maintenance.is_nudged)); /* which is told, */
+    pages_free(pages, &run[0]);
+
+    (void)pages_refill(pages, count, UINT64_MAX); /* and mended, */
+    for (unsigned i = 0; i < array_count(run); i++)
+        must(pages_alloc(pages, 8, PAGE_MOVABLE, &run[i]) == 0 && run[i].resident == 0xff);
+    for (unsigned i = 0; i < array_count(run); i++)
+        pages_free(pages, &run[i]);
+    assert_true(pages_free_resident(pages) <= count + count / 2 + 8); /* within bounds. */
+    for (unsigned i = 1; i < taken; i += 2)
+        pages_free(pages, &single[i]);
+    free(single);
+    device_finish(device);
+}
+
 static void writes_go_on_without_a_reserve_and_say_so(void **state)
 {
     (void)state;
@@ -254,6 +289,7 @@ int main(void)
         cmocka_unit_test(the_words_of_the_next_arena_are_there_before_it_is_used),
         cmocka_unit_test(background_work_leaves_the_pages_that_writers_find_next),
         cmocka_unit_test(background_work_is_woken_when_half_of_the_reserve_is_gone),
+        cmocka_unit_test(a_reserve_of_single_pages_is_refilled_with_runs),
         cmocka_unit_test(writes_go_on_without_a_reserve_and_say_so),
         cmocka_unit_test(the_smallest_limit_has_room_for_all_that_is_made_resident),
         cmocka_unit_test(a_limit_that_was_lowered_refuses_the_start),
