@@ -59,6 +59,7 @@ script_tests = \
 	tests/tool \
 	tests/qemu \
 	tests/bad-input \
+	tests/bench \
 	tests/describe \
 	tests/headers \
 	tests/layering
@@ -75,7 +76,7 @@ EXTRA_DIST += $(script_tests) tests/functions.sh tests/run tests/corpus \
 
 if TESTS_ENABLED
 check_LTLIBRARIES += tests/libsupport.la tests/libdevice_support.la
-check_PROGRAMS += $(unit_tests) $(client_programs)
+check_PROGRAMS += $(unit_tests) $(client_programs) $(bench_light_programs)
 TESTS += $(unit_tests) $(script_tests)
 endif
 
