@@ -3,11 +3,12 @@
  * growth.c: what grows with data, with threads, and with the device.
  *
  *   data      devices filled with 1 MiB, 4 MiB … of the file's pages, over and over with a number
- * in each so that no two blocks are alike: time per write, overwrite and read in random order, and
- * bytes of memory per compressed byte threads   1, 2, 4 … 64 threads read and write a device in
- * random order: operations a second of all together, against one thread in the same round; and
- * locks that were waited for device    empty devices of 1 GiB to 16 TiB, and with one block in each
- * of 1000 places: address space, resident memory, time to make and to walk the extents
+ *             in each so that no two blocks are alike: time per write, overwrite and read in random
+ *             order, and bytes of memory per compressed byte
+ *   threads   1, 2, 4 … 64 threads read and write a device in random order: operations a second of
+ *             all together, against one thread in the same round
+ *   device    empty devices of 1 GiB to 16 TiB, and with one block in each of 1000 places: resident
+ *             memory, time to make and to walk the extents
  *
  * Usage: growth FILE [MEGABYTES]     FILE: 4 KiB pages; MEGABYTES: the largest amount of data
  */
