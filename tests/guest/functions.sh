@@ -101,11 +101,11 @@ fill_cache() {
     while :; do dd if=/dev/vda of=/dev/null bs=1M 2>/dev/null; done
 }
 
-# storm_begin MIB ROUNDS: two processes that fill it and rewrite it at random, three quarters with pages
-# of which LZ4 makes a third, one quarter with pages of which it makes two thirds; and fill_cache.
+# storm_begin MIB ROUNDS: two processes that fill it and rewrite it at random, seven eighths with pages
+# of which LZ4 makes a third, one eighth with pages of which it makes two thirds; and fill_cache.
 storm_begin() {
-    load first /programs/storm $(($1 * 3 / 4)) 30 1 "$2" &
-    load second /programs/storm $(($1 / 4)) 62 2 "$2" &
+    load first /programs/storm $(($1 * 7 / 8)) 30 1 "$2" &
+    load second /programs/storm $(($1 / 8)) 62 2 "$2" &
     fill_cache &
     cache=$!
 }
