@@ -33,6 +33,7 @@ unit_tests = \
 	tests/pages-parts-test \
 	tests/pages-test \
 	tests/parse-test \
+	tests/recompress-policy-test \
 	tests/recompress-race-test \
 	tests/recompress-test \
 	tests/same-filled-test \
@@ -113,7 +114,12 @@ tests_fuzz_control_replay_SOURCES = \
 tests_fuzz_replay_SOURCES = tests/fuzz-device.c tests/fuzz-replay.c
 tests_fuzz_replay_LDADD = $(device_ldadd)
 tests_maintenance_test_LDADD = $(device_ldadd)
+tests_recompress_policy_test_SOURCES = \
+	tests/recompress-fixture.c tests/recompress-fixture.h tests/recompress-policy-test.c
+tests_recompress_policy_test_LDADD = $(device_ldadd)
 tests_recompress_race_test_LDADD = $(device_ldadd)
+tests_recompress_test_SOURCES = \
+	tests/recompress-fixture.c tests/recompress-fixture.h tests/recompress-test.c
 tests_recompress_test_LDADD = $(device_ldadd)
 tests_same_filled_test_LDADD = $(device_ldadd)
 tests_settings_test_LDADD = $(device_ldadd)
