@@ -265,12 +265,16 @@ struct change {
 
 static struct change *watched;
 static pthread_t watched_thread;
+static _Atomic unsigned others_asleep;
 
 static void note_sleep(const char *name)
 {
-    if (strcmp(name, "streams: about to sleep") == 0 &&
-        pthread_equal(pthread_self(), watched_thread))
+    if (strcmp(name, "streams: about to sleep") != 0)
+        return;
+    if (pthread_equal(pthread_self(), watched_thread))
         atomic_store(&watched->is_asleep, true);
+    else
+        atomic_fetch_add(&others_asleep, 1);
 }
 
 static void note_change(void *context)
@@ -419,6 +423,34 @@ static void change_waits_until_every_stream_is_back(void **state)
         }
 }
 
+/*
+ * The change waits for the first stream; the second comes back. Its wake-up is for the borrower,
+ * who sleeps later than the change does. If the change had it alone, the join would never end.
+ */
+static void return_of_another_stream_wakes_a_borrower_though_a_change_sleeps(void **state)
+{
+    (void)state;
+    struct change change = {.streams = streams_of(2),
+                            .algorithm = {.codec = codec_find("zstd"), .level = 3}};
+    struct holder holder[2];
+    for (size_t i = 0; i < 2; i++)
+        holder_start(&holder[i], change.streams);
+    size_t first = holder[0].stream < holder[1].stream ? 0 : 1;
+    pthread_t changer = start_change(&change), borrower;
+    wait_until_asleep(&change);
+    unsigned asleep = atomic_load(&others_asleep);
+    assert_int_equal(pthread_create(&borrower, NULL, borrow_once, change.streams), 0);
+    while (atomic_load(&others_asleep) == asleep)
+        sched_yield();
+    holder_end(&holder[1 - first]);
+    pthread_join(borrower, NULL);
+    assert_false(atomic_load(&change.has_changed));
+    holder_end(&holder[first]);
+    finish_change(changer);
+    assert_true(atomic_load(&change.has_changed));
+    streams_destroy(change.streams);
+}
+
 static void *borrow_after_change(void *context)
 {
     struct change *change = context;
@@ -522,6 +554,7 @@ int main(void)
         cmocka_unit_test(return_before_the_borrower_counts_as_sleeper_is_seen),
         cmocka_unit_test(return_just_before_the_borrower_sleeps_is_seen),
         cmocka_unit_test(change_waits_until_every_stream_is_back),
+        cmocka_unit_test(return_of_another_stream_wakes_a_borrower_though_a_change_sleeps),
         cmocka_unit_test(borrowers_during_a_change_get_what_was_or_what_is),
         cmocka_unit_test(changes_again_and_again_lose_no_borrower),
         cmocka_unit_test(change_that_fails_leaves_what_was),

@@ -34,6 +34,7 @@ unit_tests = \
 	tests/pages-test \
 	tests/parse-test \
 	tests/prefault-test \
+	tests/recompress-policy-test \
 	tests/recompress-race-test \
 	tests/recompress-test \
 	tests/safety-test \
@@ -126,7 +127,12 @@ tests_fuzz_replay_SOURCES = tests/fuzz-device.c tests/fuzz-replay.c
 tests_fuzz_replay_LDADD = $(device_ldadd)
 tests_maintenance_test_LDADD = $(device_ldadd)
 tests_prefault_test_LDADD = $(device_ldadd)
+tests_recompress_policy_test_SOURCES = \
+	tests/recompress-fixture.c tests/recompress-fixture.h tests/recompress-policy-test.c
+tests_recompress_policy_test_LDADD = $(device_ldadd)
 tests_recompress_race_test_LDADD = $(device_ldadd)
+tests_recompress_test_SOURCES = \
+	tests/recompress-fixture.c tests/recompress-fixture.h tests/recompress-test.c
 tests_recompress_test_LDADD = $(device_ldadd)
 tests_safety_test_LDADD = $(device_ldadd)
 tests_same_filled_test_LDADD = $(device_ldadd)
