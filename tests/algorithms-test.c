@@ -36,12 +36,16 @@ static const unsigned char *dictionary_of(unsigned number)
     return dictionaries[number];
 }
 
-/* A block of the dictionary's phrases, different for each seed. */
+/*
+ * A block of the dictionary's phrases, different for each seed. The last quarter is zeros, so that
+ * it is no raw page without the dictionary either.
+ */
 static void content_of_phrases(unsigned char *block, unsigned number, uint64_t seed)
 {
     const unsigned char *dictionary = dictionary_of(number);
     struct rng rng = {seed};
-    for (size_t at = 0; at < BLOCK; at += PHRASE_BYTES) {
+    memset(block, 0, BLOCK);
+    for (size_t at = 0; at < BLOCK * 3 / 4; at += PHRASE_BYTES) {
         size_t phrase = rng_below(&rng, DICTIONARY_BYTES / PHRASE_BYTES);
         memcpy(block + at, dictionary + phrase * PHRASE_BYTES, PHRASE_BYTES);
     }
@@ -777,24 +781,33 @@ static void *write_first_block(void *context)
     return NULL;
 }
 
-/* It has compressed with what is not used for writing any more once it has stored it. */
+/*
+ * It has compressed with what is not used for writing any more once it has stored it. What is used
+ * then is made anew, or is there because a block needs it.
+ */
 static void change_waits_for_a_writer_and_leaves_what_it_has_used(void **state)
 {
     (void)state;
-    struct device *device = new_device();
-    assert_int_equal(set_role(device, 0, "zstd", 3, 1), 0);
-    struct gate *gate = gate_set("block: stored, not published", GATE_STOPS_FIRST);
-    struct gate *asleep = gate_set("streams: about to sleep", GATE_COUNTS);
-    pthread_t thread = thread_start(write_first_block, device);
-    gate_await(gate, 1);
-    pthread_t changer = thread_start(write_with_lz4, device);
-    gate_await(asleep, 1);
-    gate_open(gate);
-    thread_join(thread);
-    thread_join(changer);
-    gates_remove();
-    assert_int_equal(entries_in_use(device), 2);
-    finish(device);
+    for (unsigned is_there = 0; is_there < 2; is_there++) {
+        struct device *device = new_device();
+        if (is_there)
+            write_phrases(device, 1, 1);
+        assert_int_equal(set_role(device, 0, "zstd", 3, 1), 0);
+        assert_int_equal(entries_in_use(device), 1 + is_there);
+        struct gate *gate = gate_set("block: stored, not published", GATE_STOPS_FIRST);
+        struct gate *asleep = gate_set("streams: about to sleep", GATE_COUNTS);
+        pthread_t thread = thread_start(write_first_block, device);
+        gate_await(gate, 1);
+        pthread_t changer = thread_start(write_with_lz4, device);
+        gate_await(asleep, 1);
+        gate_open(gate);
+        thread_join(thread);
+        thread_join(changer);
+        gates_remove();
+        role_must_be(device, 0, "lz4", 1, false);
+        assert_int_equal(entries_in_use(device), 2);
+        finish(device);
+    }
 }
 
 struct client {

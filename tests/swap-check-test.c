@@ -136,11 +136,11 @@ static void a_state_is_read_as_it_was_written(void **state)
     assert_memory_equal(&written, &read, sizeof read);
     assert_int_equal(swap_state_read(&read, root, "nbd4"), -ENOENT);
 
-    put("swap-nbd1.state", "device=/dev/nbd1\nserver=7\n");
-    put("swap-nbd5.state", "device=/dev/nbd6\nserver=7\n");
-    put("swap-nbd6.state", "device=/dev/nbd6\nserver=0\n");
-    put("swap-nbd7.state", "");
-    put("swap-nbdx.state", "device=/dev/nbdx\nserver=7\n");
+    put_link("swap-nbd1.state", "server=7");
+    put("swap-nbd5.state", "server=7");
+    put_link("swap-nbd6.state", "server=0");
+    put_link("swap-nbd7.state", "nothing");
+    put_link("swap-nbdx.state", "server=7");
     put("swap-nbd8.sock", "");
     assert_int_equal(swap_state_read(&read, root, "nbd5"), -EPROTO);
     assert_int_equal(swap_state_read(&read, root, "nbd6"), -EPROTO);

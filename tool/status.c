@@ -168,7 +168,8 @@ static void warn(const struct subject *subject)
                      subject->name, now->mem_used_total / (now->mem_limit / 100 + 1),
                      format_bytes(limit, now->mem_limit));
     if (now->threads != 0 && now->swap_safe == 0)
-        command_warn("%s: serves swap, and is not safe; `uzram swap check` says why", subject->name);
+        command_warn("%s: serves swap, and is not safe; `uzram swap check` says why",
+                     subject->name);
     if (now->failed_reads != 0)
         command_warn("%s: %" PRIu64 " blocks could not be read; the server's log says which",
                      subject->name, now->failed_reads);

@@ -30,37 +30,30 @@ void swap_state_name(struct swap_state *state, const char *folder, const char *n
 
 int swap_state_write(const struct swap_state *state)
 {
-    char new_file[SWAP_PATH_BYTES + 4];
-    snprintf(new_file, sizeof new_file, "%s.new", state->file);
-    FILE *file = fopen(new_file, "we");
-    if (file == NULL)
-        return -errno;
-    fprintf(file, "device=%s\nserver=%d\n", state->device, (int)state->server);
-    bool failed = ferror(file) != 0;
-    failed = fclose(file) != 0 || failed;
-    if (failed || rename(new_file, state->file) != 0) {
-        int error = errno != 0 ? -errno : -EIO;
-        unlink(new_file);
-        return error;
-    }
-    return 0;
+    char link[SWAP_PATH_BYTES + 4], text[32];
+    snprintf(link, sizeof link, "%s.new", state->file);
+    snprintf(text, sizeof text, "server=%d", (int)state->server);
+    unlink(link);
+    if (symlink(text, link) == 0 && rename(link, state->file) == 0)
+        return 0;
+    int error = -errno;
+    unlink(link);
+    return error;
 }
 
 int swap_state_read(struct swap_state *state, const char *folder, const char *name)
 {
-    char line[LINE_BYTES], device[LINE_BYTES] = "";
+    char text[32];
     int server = 0;
     swap_state_name(state, folder, name);
-    FILE *file = fopen(state->file, "re");
-    if (file == NULL)
-        return -errno;
-    while (fgets(line, sizeof line, file) != NULL) {
-        (void)sscanf(line, "device=%255s", device);
-        (void)sscanf(line, "server=%d", &server);
-    }
-    fclose(file);
+    ssize_t length = readlink(state->file, text, sizeof text - 1);
+    if (length < 0)
+        return errno == EINVAL ? -EPROTO : -errno;
+    text[length] = '\0';
+    if (sscanf(text, "server=%d", &server) != 1 || server <= 1)
+        return -EPROTO;
     state->server = server;
-    return server > 1 && strcmp(device, state->device) == 0 ? 0 : -EPROTO;
+    return 0;
 }
 
 static int is_state(const struct dirent *entry)

@@ -4,12 +4,14 @@
  *
  *      /run/uzram/                    mode 0700
  *          swap.lock                  held while one is being set up or ended
- *          swap-nbdN.state            KEY=VALUE lines: device, server
+ *          swap-nbdN.state            a symbolic link to "server=PID"
  *          swap-nbdN.nbd              the server's socket for nbd-client
  *          swap-nbdN.sock             its control socket, where all commands look
  *          swap-nbdN.pid              as nbdkit writes it
  *
- * All names follow from the device's, so that stop and check need only the state.
+ * All names follow from the device's, so that stop and check need only the state. It is a link
+ * because /run is a tmpfs, whose files can be swapped out, even to this device, and what has gone
+ * wrong with that has to be found when it can't be read any more. A link's text stays in memory.
  */
 #ifndef UZRAM_TOOL_SWAP_STATE_H
 #define UZRAM_TOOL_SWAP_STATE_H
@@ -38,13 +40,13 @@ struct swap_state {
 /* All names for "nbdN" in a folder. */
 void swap_state_name(struct swap_state *state, const char *folder, const char *name);
 
-/* Replaces the file as a whole. Returns 0 or a negative errno. */
+/* Replaces it as a whole. Returns 0 or a negative errno. */
 int swap_state_write(const struct swap_state *state) must_use;
 
-/* Reads the state of "nbdN". Returns 0; -ENOENT; -EPROTO: it is no such file; or another errno. */
+/* Reads the state of "nbdN". Returns 0; -ENOENT; -EPROTO: it is no such link; or another errno. */
 int swap_state_read(struct swap_state *state, const char *folder, const char *name) must_use;
 
-/* All there are in a folder, in `*states`, to be freed. A file that can't be read is none. */
+/* All there are in a folder, in `*states`, to be freed. What can't be read is none. */
 size_t swap_state_list(const char *folder, struct swap_state **states);
 
 /* True if the process lives and one of its arguments is this. */

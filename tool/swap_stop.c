@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/units.h"
-#include "safety/inspect.h"
 #include "tool/format.h"
 #include "tool/swap.h"
 #include "tool/swap_steps.h"
@@ -45,20 +44,19 @@ static uint64_t memory_of(const char *name)
 }
 
 /*
- * False, with a reason, if what is swapped out certainly fits nowhere: not into what is available,
- * nor on other swap, nor into what the server gives back meanwhile. The kernel would begin all the
- * same, and end processes when it finds out.
+ * False, with a reason, if what is swapped out fits neither into memory nor on other swap. The
+ * kernel would begin all the same, and end processes when it finds out. What the server gives back
+ * doesn't count: the kernel tells it what is free in whole clusters, most of them at the very end.
  */
 static bool has_room(struct swap_setup *setup)
 {
     struct swap_use use;
-    struct safety_report server;
     char used[FORMAT_BYTES_MAX], room[FORMAT_BYTES_MAX];
     /* Without its server there is nothing that could come back. */
     if (!swap_is_used(PROC_SWAPS, setup->state.device, &use) ||
-        safety_inspect(setup->state.server, &server) != 0 || server.mapped_bytes == 0)
+        !process_has_argument(setup->state.server, setup->state.socket))
         return true;
-    uint64_t room_bytes = memory_of("MemAvailable") + server.resident_bytes;
+    uint64_t room_bytes = memory_of("MemAvailable");
     uint64_t free_bytes = memory_of("SwapFree"), own_free_bytes = use.size_bytes - use.used_bytes;
     if (free_bytes > own_free_bytes)
         room_bytes += free_bytes - own_free_bytes;

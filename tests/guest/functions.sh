@@ -57,7 +57,7 @@ swap_on_uzram() {
     local mib=$1
     shift
     "$uzram" swap start "${mib}M" --plugin "$plugin" "$@" || return 1
-    server=$(sed -n 's/^server *= *//p' /run/uzram/*.state)
+    server=$(readlink /run/uzram/*.state | cut -d= -f2)
 }
 
 # swap_on_uzram_without CAPABILITY MIB KEY...: one of the measures can't be had.
