@@ -170,6 +170,26 @@ static void background_work_is_woken_when_half_of_the_reserve_is_gone(void **sta
     device_finish(device);
 }
 
+static void reserve_is_refilled_in_the_middle_of_a_pass(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = device_of(&config);
+    must(device_start(device) == 0);
+    struct gate *gate = gate_set("maintenance: between two steps", GATE_STOPS_EACH);
+    maintenance_kick(device);
+    gate_await(gate, 1);
+    block_no blocks = 0;
+    while (device_statistic(device, pool_free) >= RESERVE / 2)
+        write_blocks(device, blocks++, 1);
+    gate_let_pass(gate);
+    gate_await(gate, 2);
+    assert_true(device_statistic(device, pool_free) >= RESERVE * 3 / 4);
+    gates_remove();
+    must_hold(device, 0, blocks);
+    device_finish(device);
+}
+
 /* Pages, one by one, of which seven of eight are given back, so that there is no run of eight. */
 struct singles {
     struct page_run *page;
@@ -252,6 +272,14 @@ static void for_the_sake_of_runs_a_reserve_grows_by_half_at_most(void **state)
     uint64_t before = pages_free_resident(pages);
     assert_in_range(before, target * 5 / 4, target * 3 / 2 - 1);
     (void)pages_refill(pages, target, UINT64_MAX);
+    assert_in_range(pages_free_resident(pages), before + 1, target * 3 / 2);
+
+    struct gate *after = gate_set("maintenance: after a pass", GATE_COUNTS);
+    must(device_start(device) == 0);
+    maintenance_kick(device);
+    gate_await(after, 1); /* which gives none of that back */
+    device_stop(device);
+    gates_remove();
     assert_in_range(pages_free_resident(pages), before + 1, target * 3 / 2);
     singles_end(pages, &singles);
     device_finish(device);
@@ -342,6 +370,7 @@ int main(void)
         cmocka_unit_test(the_words_of_the_next_arena_are_there_before_it_is_used),
         cmocka_unit_test(background_work_leaves_the_pages_that_writers_find_next),
         cmocka_unit_test(background_work_is_woken_when_half_of_the_reserve_is_gone),
+        cmocka_unit_test(reserve_is_refilled_in_the_middle_of_a_pass),
         cmocka_unit_test(a_reserve_of_single_pages_is_refilled_with_runs),
         cmocka_unit_test(for_the_sake_of_runs_a_reserve_grows_by_half_at_most),
         cmocka_unit_test(writes_go_on_without_a_reserve_and_say_so),
