@@ -55,6 +55,8 @@ bench_uzram_bench_SOURCES = \
 	bench/contestant-process.c \
 	bench/contestant-zram.c \
 	bench/contestant.h \
+	bench/crew.c \
+	bench/crew.h \
 	bench/uzram-bench.c \
 	$(bench_support)
 bench_uzram_bench_CPPFLAGS = $(release_cppflags)
