@@ -2,6 +2,7 @@
 #include "bench/crew.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "bench/support.h"
@@ -39,6 +40,28 @@ static void *obey(void *argument)
     }
 }
 
+/*
+ * Gives each thread a CPU of its own if there are enough: for the few milliseconds of a piece of
+ * work the scheduler may leave two on one while another is idle. One thread goes where there is
+ * room.
+ */
+static void spread(struct crew *crew)
+{
+    cpu_set_t allowed;
+    if (crew->threads == 1 || sched_getaffinity(0, sizeof allowed, &allowed) != 0 ||
+        (unsigned)CPU_COUNT(&allowed) < crew->threads)
+        return;
+    unsigned member = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE && member < crew->threads; cpu++)
+        if (CPU_ISSET(cpu, &allowed)) {
+            cpu_set_t own;
+            CPU_ZERO(&own);
+            CPU_SET(cpu, &own);
+            expect("pthread_setaffinity_np",
+                   pthread_setaffinity_np(crew->members[member++].thread, sizeof own, &own));
+        }
+}
+
 struct crew *crew_start(unsigned threads)
 {
     struct crew *crew = allocate(sizeof *crew + threads * sizeof crew->members[0]);
@@ -50,6 +73,7 @@ struct crew *crew_start(unsigned threads)
         expect("pthread_create",
                pthread_create(&crew->members[i].thread, NULL, obey, &crew->members[i]));
     }
+    spread(crew);
     return crew;
 }
 

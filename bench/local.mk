@@ -17,7 +17,7 @@ EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \
-	bench/drivers-plot \
+	bench/plots \
 	bench/functions.sh \
 	bench/instructions \
 	bench/make-pages \
