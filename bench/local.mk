@@ -17,7 +17,7 @@ EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \
-	bench/drivers-plot \
+	bench/plots \
 	bench/functions.sh \
 	bench/instructions \
 	bench/make-pages \
@@ -30,6 +30,7 @@ bench: $(bench_programs)
 .PHONY: bench
 
 bench_support = bench/support.c bench/support.h
+bench_latency = bench/latency.c bench/latency.h
 
 bench_density_SOURCES = bench/density.c $(bench_support)
 bench_density_CPPFLAGS = $(release_cppflags)
@@ -40,14 +41,14 @@ bench_drivers_LDADD = libuzram.la
 bench_growth_SOURCES = bench/growth.c $(bench_support)
 bench_growth_CPPFLAGS = $(release_cppflags)
 bench_growth_LDADD = libuzram.la
-bench_maintenance_SOURCES = bench/maintenance.c $(bench_support)
+bench_maintenance_SOURCES = bench/maintenance.c $(bench_latency) $(bench_support)
 bench_maintenance_CPPFLAGS = $(release_cppflags)
 bench_maintenance_LDADD = libuzram.la
 bench_memdescs_SOURCES = bench/memdescs.c $(bench_support)
 bench_memdescs_CPPFLAGS = $(release_cppflags)
 bench_memdescs_LDADD = libuzram.la
 
-bench_recompress_SOURCES = bench/recompress.c $(bench_support)
+bench_recompress_SOURCES = bench/recompress.c $(bench_latency) $(bench_support)
 bench_recompress_CPPFLAGS = $(release_cppflags)
 bench_recompress_LDADD = libuzram.la
 
@@ -55,6 +56,8 @@ bench_uzram_bench_SOURCES = \
 	bench/contestant-process.c \
 	bench/contestant-zram.c \
 	bench/contestant.h \
+	bench/crew.c \
+	bench/crew.h \
 	bench/uzram-bench.c \
 	$(bench_support)
 bench_uzram_bench_CPPFLAGS = $(release_cppflags)
