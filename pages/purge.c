@@ -6,8 +6,8 @@
  * without it the system call is made, under it again they are given back, changed:
  *
  *      refill   FREE/OFFLINE ──take──▶ RESERVED ──populate──▶ FREE
- *      trim     FREE ──take──▶ RESERVED ──discard──▶ OFFLINE    (all of an arena: ──▶ NONE,
- * retired)
+ *      trim     FREE ──take──▶ RESERVED ──discard──▶ OFFLINE
+ *               all of an arena ──────────────────▶ NONE, retired
  *
  * An arena whose last page is given back is retired: it leaves the lists, and the page that its
  * words are on is given back as well. Arena 0 is not, because its first word says GUARD.
@@ -26,6 +26,10 @@
 
 /* The longest runs that are kept ready: of single pages left between others, no zspage is made. */
 #define READY_RUN 8
+
+/* With pages_keep_ready, how many are populated at once: until all are, writers have none of them,
+ * and where memory is short that takes its time. */
+#define READY_BATCH 64
 
 struct batch {
     struct arena *arena;
@@ -344,6 +348,8 @@ uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_p
         uint64_t want = missing_locked(pages, target_pages);
         if (want > max_pages - refilled)
             want = max_pages - refilled;
+        if (pages->keeps_ready && want > READY_BATCH)
+            want = READY_BATCH;
         struct arena *arena = want > 0 ? next_cold_locked(pages) : NULL;
         if (arena != NULL)
             take_batch_locked(pages, arena, false, want, &batch);
