@@ -3,7 +3,7 @@
  * contestant-nbd.c: a disk behind an NBD server's Unix socket, one request at a time.
  *
  *      greeting ◀─ server       flags, option EXPORT_NAME ─▶       size ◀─
- *      then, for each block:    request [+ block] ─▶               reply [+ block] ◀─
+ *      then, for each request:  request [+ data] ─▶                reply [+ data] ◀─
  *
  * A request is sent whole by one call and the reply awaited, so that what the server does for it is
  * always the same. One thread at a time. It says nothing of memory: that is the server's.
@@ -65,7 +65,7 @@ static int send_all(int socket, struct iovec *parts, size_t count)
     ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
     if (sent < 0)
         return -errno;
-    return (size_t)sent == length ? 0 : -EIO; /* a Unix socket takes a request of 4 KiB whole */
+    return (size_t)sent == length ? 0 : -EIO; /* a Unix socket that blocks takes all of it */
 }
 
 static int receive(int socket, void *buffer, size_t length)
@@ -123,13 +123,13 @@ fail:
     return NULL;
 }
 
-static struct request request_of(uint16_t command, uint64_t block)
+static struct request request_of(uint16_t command, uint64_t block, unsigned count)
 {
     return (struct request){.magic = htobe32(REQUEST_MAGIC),
                             .command = htobe16(command),
                             .cookie = block,
                             .offset = htobe64(block * BLOCK_SIZE_BYTES),
-                            .length = htobe32(command == COMMAND_DISC ? 0 : BLOCK_SIZE_BYTES)};
+                            .length = htobe32(count * (uint32_t)BLOCK_SIZE_BYTES)};
 }
 
 static int receive_reply(int socket, uint64_t block)
@@ -143,24 +143,25 @@ static int receive_reply(int socket, uint64_t block)
     return -(int)be32toh(reply.error); /* the protocol's errors have Linux's numbers */
 }
 
-static int nbd_write(struct contestant *contestant, uint64_t block, const void *buffer)
+static int nbd_write(struct contestant *contestant, uint64_t block, unsigned count,
+                     const void *buffer)
 {
     int socket = ((struct nbd_store *)contestant)->socket;
-    struct request request = request_of(COMMAND_WRITE, block);
+    struct request request = request_of(COMMAND_WRITE, block, count);
     struct iovec parts[] = {{&request, sizeof request},
-                            {(void *)(uintptr_t)buffer, BLOCK_SIZE_BYTES}};
+                            {(void *)(uintptr_t)buffer, count * BLOCK_SIZE_BYTES}};
     int error = send_all(socket, parts, array_count(parts));
     return error != 0 ? error : receive_reply(socket, block);
 }
 
-static int nbd_read(struct contestant *contestant, uint64_t block, void *buffer)
+static int nbd_read(struct contestant *contestant, uint64_t block, unsigned count, void *buffer)
 {
     int socket = ((struct nbd_store *)contestant)->socket;
-    struct request request = request_of(COMMAND_READ, block);
+    struct request request = request_of(COMMAND_READ, block, count);
     int error = send_all(socket, &(struct iovec){&request, sizeof request}, 1);
     if (error == 0)
         error = receive_reply(socket, block);
-    return error != 0 ? error : receive(socket, buffer, BLOCK_SIZE_BYTES);
+    return error != 0 ? error : receive(socket, buffer, count * BLOCK_SIZE_BYTES);
 }
 
 static uint64_t no_answer(struct contestant *contestant)
@@ -172,7 +173,7 @@ static uint64_t no_answer(struct contestant *contestant)
 static void nbd_close(struct contestant *contestant)
 {
     struct nbd_store *store = (struct nbd_store *)contestant;
-    struct request request = request_of(COMMAND_DISC, 0);
+    struct request request = request_of(COMMAND_DISC, 0, 0);
     (void)send_all(store->socket, &(struct iovec){&request, sizeof request}, 1);
     close(store->socket);
     free(store);

@@ -58,21 +58,30 @@ static struct codec_context *own_context(const struct codec_store *store)
     return codec_context;
 }
 
-static int codec_write(struct contestant *contestant, uint64_t block, const void *buffer)
+static int codec_write(struct contestant *contestant, uint64_t block, unsigned count,
+                       const void *buffer)
 {
     struct codec_store *store = (struct codec_store *)contestant;
-    int length = store->algorithm->codec->compress(
-        own_context(store), buffer, store->places + block * CODEC_PLACE_BYTES, CODEC_PLACE_BYTES);
-    store->lengths[block] = length;
-    return length > 0 ? 0 : -EIO;
+    const unsigned char *bytes = buffer;
+    for (uint64_t i = block; i < block + count; i++, bytes += BLOCK_SIZE_BYTES) {
+        store->lengths[i] = store->algorithm->codec->compress(
+            own_context(store), bytes, store->places + i * CODEC_PLACE_BYTES, CODEC_PLACE_BYTES);
+        if (store->lengths[i] <= 0)
+            return -EIO;
+    }
+    return 0;
 }
 
-static int codec_read(struct contestant *contestant, uint64_t block, void *buffer)
+static int codec_read(struct contestant *contestant, uint64_t block, unsigned count, void *buffer)
 {
     struct codec_store *store = (struct codec_store *)contestant;
-    return store->algorithm->codec->decompress(own_context(store),
-                                               store->places + block * CODEC_PLACE_BYTES,
-                                               (size_t)store->lengths[block], buffer);
+    unsigned char *bytes = buffer;
+    int error = 0;
+    for (uint64_t i = block; i < block + count && error == 0; i++, bytes += BLOCK_SIZE_BYTES)
+        error = store->algorithm->codec->decompress(own_context(store),
+                                                    store->places + i * CODEC_PLACE_BYTES,
+                                                    (size_t)store->lengths[i], bytes);
+    return error;
 }
 
 static uint64_t codec_compressed(struct contestant *contestant)
@@ -119,15 +128,16 @@ static struct contestant *uzram_open(uint64_t blocks, const struct algorithm *al
     return error == 0 ? (struct contestant *)device : NULL;
 }
 
-static int uzram_write(struct contestant *contestant, uint64_t block, const void *buffer)
+static int uzram_write(struct contestant *contestant, uint64_t block, unsigned count,
+                       const void *buffer)
 {
-    return device_write((struct device *)contestant, buffer, BLOCK_SIZE_BYTES,
+    return device_write((struct device *)contestant, buffer, count * BLOCK_SIZE_BYTES,
                         block * BLOCK_SIZE_BYTES);
 }
 
-static int uzram_read(struct contestant *contestant, uint64_t block, void *buffer)
+static int uzram_read(struct contestant *contestant, uint64_t block, unsigned count, void *buffer)
 {
-    return device_read((struct device *)contestant, buffer, BLOCK_SIZE_BYTES,
+    return device_read((struct device *)contestant, buffer, count * BLOCK_SIZE_BYTES,
                        block * BLOCK_SIZE_BYTES);
 }
 
@@ -174,17 +184,18 @@ static struct contestant *plain_open(uint64_t blocks, const struct algorithm *al
     return store->bytes != NULL ? (struct contestant *)store : NULL;
 }
 
-static int plain_write(struct contestant *contestant, uint64_t block, const void *buffer)
+static int plain_write(struct contestant *contestant, uint64_t block, unsigned count,
+                       const void *buffer)
 {
     struct plain_store *store = (struct plain_store *)contestant;
-    memcpy(store->bytes + block * BLOCK_SIZE_BYTES, buffer, BLOCK_SIZE_BYTES);
+    memcpy(store->bytes + block * BLOCK_SIZE_BYTES, buffer, count * BLOCK_SIZE_BYTES);
     return 0;
 }
 
-static int plain_read(struct contestant *contestant, uint64_t block, void *buffer)
+static int plain_read(struct contestant *contestant, uint64_t block, unsigned count, void *buffer)
 {
     struct plain_store *store = (struct plain_store *)contestant;
-    memcpy(buffer, store->bytes + block * BLOCK_SIZE_BYTES, BLOCK_SIZE_BYTES);
+    memcpy(buffer, store->bytes + block * BLOCK_SIZE_BYTES, count * BLOCK_SIZE_BYTES);
     return 0;
 }
 

@@ -134,18 +134,21 @@ static struct contestant *zram_open(uint64_t blocks, const struct algorithm *alg
     return *reason == NULL ? (struct contestant *)&own : NULL;
 }
 
-static int zram_write(struct contestant *contestant, uint64_t block, const void *buffer)
+static int zram_write(struct contestant *contestant, uint64_t block, unsigned count,
+                      const void *buffer)
 {
     struct zram *zram = (struct zram *)contestant;
-    ssize_t done = pwrite(zram->file, buffer, BLOCK_SIZE_BYTES, (off_t)(block * BLOCK_SIZE_BYTES));
-    return done == (ssize_t)BLOCK_SIZE_BYTES ? 0 : -EIO;
+    ssize_t bytes = (ssize_t)(count * BLOCK_SIZE_BYTES);
+    ssize_t done = pwrite(zram->file, buffer, (size_t)bytes, (off_t)(block * BLOCK_SIZE_BYTES));
+    return done == bytes ? 0 : -EIO;
 }
 
-static int zram_read(struct contestant *contestant, uint64_t block, void *buffer)
+static int zram_read(struct contestant *contestant, uint64_t block, unsigned count, void *buffer)
 {
     struct zram *zram = (struct zram *)contestant;
-    ssize_t done = pread(zram->file, buffer, BLOCK_SIZE_BYTES, (off_t)(block * BLOCK_SIZE_BYTES));
-    return done == (ssize_t)BLOCK_SIZE_BYTES ? 0 : -EIO;
+    ssize_t bytes = (ssize_t)(count * BLOCK_SIZE_BYTES);
+    ssize_t done = pread(zram->file, buffer, (size_t)bytes, (off_t)(block * BLOCK_SIZE_BYTES));
+    return done == bytes ? 0 : -EIO;
 }
 
 /* mm_stat: orig_data_size compr_data_size mem_used_total …; its tables are not in it. */

@@ -24,13 +24,18 @@ struct contestant;
 struct contestant_kind {
     const char *name;
     bool is_in_kernel; /* its memory is not this process's */
-    /* NULL, with *reason set, if it can't be had here: no device, not root, no such algorithm. */
-    /* `device`: the block device to use, NULL: any that is free. */
+    /*
+     * NULL, with *reason set, if it can't be had here: no device, not root, no such algorithm.
+     * `device`: the block device to use, NULL: any that is free.
+     */
     struct contestant *(*open)(uint64_t blocks, const struct algorithm *algorithm,
                                const char *device, const char **reason);
-    /* Both return 0 or a negative errno. Buffers are 4096 bytes, aligned to 4096. */
-    int (*write)(struct contestant *contestant, uint64_t block, const void *buffer);
-    int (*read)(struct contestant *contestant, uint64_t block, void *buffer);
+    /*
+     * One request for `count` blocks from `block` on. Returns 0 or a negative errno. Buffers are as
+     * large, and aligned to 4096.
+     */
+    int (*write)(struct contestant *contestant, uint64_t block, unsigned count, const void *buffer);
+    int (*read)(struct contestant *contestant, uint64_t block, unsigned count, void *buffer);
     /* Bytes of memory it takes now, with all overhead; 0: it has no answer. */
     uint64_t (*memory_bytes)(struct contestant *contestant);
     /* Bytes of compressed data it says it holds; 0: it has no answer. */

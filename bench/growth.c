@@ -70,8 +70,8 @@ static double since(double start, uint64_t blocks)
 
 static void bench_data(const struct pages_file *pages, uint64_t megabytes_max)
 {
-    printf("data: microseconds of CPU per 4 KiB, memory per compressed byte\n");
-    printf("  %10s %8s %10s %8s %8s\n", "MiB", "new", "overwrite", "read", "memory");
+    printf("data: microseconds of CPU per 4 KiB, memory per compressed byte\n\n");
+    printf("| MiB | new | overwrite | read | memory |\n|---:|---:|---:|---:|---:|\n");
     for (uint64_t megabytes = 1; megabytes <= megabytes_max; megabytes *= 4) {
         uint64_t blocks = megabytes * MIB / BLOCK_SIZE_BYTES, seed = megabytes;
         struct device *device = make_device(blocks * BLOCK_SIZE_BYTES);
@@ -91,7 +91,7 @@ static void bench_data(const struct pages_file *pages, uint64_t megabytes_max)
         (void)device_reclaim(device, 1); /* all that a quiet device would do, too */
         lock_release(&device->reclaim);
         struct device_statistics statistics = look(device);
-        printf("  %10" PRIu64 " %8.2f %10.2f %8.2f %8.4f\n", megabytes, fresh, overwrite, read,
+        printf("| %" PRIu64 " | %.2f | %.2f | %.2f | %.4f |\n", megabytes, fresh, overwrite, read,
                (double)statistics.mem_used_total / (double)statistics.compr_data_size);
         device_destroy(device);
     }
@@ -139,7 +139,8 @@ static void bench_threads(const struct pages_file *pages)
     struct device *device = make_device(pages->count * BLOCK_SIZE_BYTES);
     for (uint64_t i = 0; i < pages->count; i++)
         write_block(device, pages, i, i);
-    printf("threads: three reads to one write, random order; rate against one thread\n");
+    printf("threads: three reads to one write, random order; rate against one thread\n\n");
+    printf("| threads | operations/s | times one thread |\n|---:|---:|---:|\n");
     for (unsigned threads = 1; threads <= THREADS_MAX; threads *= 2) {
         double ratio[THREAD_ROUNDS], rate[THREAD_ROUNDS];
         for (int round = 0; round < THREAD_ROUNDS; round++) {
@@ -147,8 +148,8 @@ static void bench_threads(const struct pages_file *pages)
             rate[round] = rate_of(device, pages, threads);
             ratio[round] = rate[round] / one;
         }
-        printf("  %2u: %8.0f a second, %.2f times one thread\n", threads,
-               quantile(rate, THREAD_ROUNDS, 0.5), quantile(ratio, THREAD_ROUNDS, 0.5));
+        printf("| %u | %.0f | %.2f |\n", threads, quantile(rate, THREAD_ROUNDS, 0.5),
+               quantile(ratio, THREAD_ROUNDS, 0.5));
     }
     device_destroy(device);
     printf("\n");
@@ -175,9 +176,9 @@ static int count_extent(void *context, uint64_t offset, uint64_t count, enum dev
 
 static void bench_device(const struct pages_file *pages)
 {
-    printf("device: empty, and with %u blocks spread over it\n", PLACES);
-    printf("  %8s %10s %14s %16s %12s\n", "GiB", "made in ms", "resident KiB", "with blocks KiB",
-           "walk in ms");
+    printf("device: empty, and with %u blocks spread over it\n\n", PLACES);
+    printf("| GiB | made in, ms | resident, KiB | with blocks, KiB | walked in, ms |\n"
+           "|---:|---:|---:|---:|---:|\n");
     for (uint64_t gigabytes = 1; gigabytes <= 16384; gigabytes *= 4) {
         uint64_t before = resident_bytes(), extents = 0, bytes = gigabytes << 30;
         double start = clock_seconds(CLOCK_MONOTONIC);
@@ -190,7 +191,7 @@ static void bench_device(const struct pages_file *pages)
         start = clock_seconds(CLOCK_MONOTONIC);
         expect("extents", device_extents(device, bytes, 0, false, count_extent, &extents));
         double walked = clock_seconds(CLOCK_MONOTONIC) - start;
-        printf("  %8" PRIu64 " %10.2f %14" PRIu64 " %16" PRIu64 " %12.2f\n", gigabytes, made * 1e3,
+        printf("| %" PRIu64 " | %.2f | %" PRIu64 " | %" PRIu64 " | %.2f |\n", gigabytes, made * 1e3,
                empty / KIB, used / KIB, walked * 1e3);
         device_destroy(device);
     }

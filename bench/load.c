@@ -47,13 +47,13 @@ struct load {
 static void write_block(const struct load *load, uint64_t block, uint64_t page)
 {
     expect("write",
-           load->kind->write(load->store, block, load->pages.pages + page * BLOCK_SIZE_BYTES));
+           load->kind->write(load->store, block, 1, load->pages.pages + page * BLOCK_SIZE_BYTES));
 }
 
 static void read_block(const struct load *load, uint64_t block)
 {
     static _Thread_local _Alignas(4096) unsigned char buffer[BLOCK_SIZE_BYTES];
-    expect("read", load->kind->read(load->store, block, buffer));
+    expect("read", load->kind->read(load->store, block, 1, buffer));
 }
 
 __attribute__((noinline)) static void job_new(struct load *load)

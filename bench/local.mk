@@ -20,9 +20,9 @@ CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \
 	bench/counts \
-	bench/drivers-plot \
 	bench/functions.sh \
 	bench/make-pages \
+	bench/plots \
 	bench/programs \
 	bench/report \
 	bench/server \
@@ -32,6 +32,7 @@ bench: $(bench_programs) bench/allocations.la
 .PHONY: bench
 
 bench_support = bench/support.c bench/support.h
+bench_latency = bench/latency.c bench/latency.h
 
 bench_density_SOURCES = bench/density.c $(bench_support)
 bench_density_CPPFLAGS = $(release_cppflags)
@@ -50,14 +51,14 @@ bench_load_SOURCES = \
 	$(bench_support)
 bench_load_CPPFLAGS = $(release_cppflags)
 bench_load_LDADD = libuzram.la
-bench_maintenance_SOURCES = bench/maintenance.c $(bench_support)
+bench_maintenance_SOURCES = bench/maintenance.c $(bench_latency) $(bench_support)
 bench_maintenance_CPPFLAGS = $(release_cppflags)
 bench_maintenance_LDADD = libuzram.la
 bench_memdescs_SOURCES = bench/memdescs.c $(bench_support)
 bench_memdescs_CPPFLAGS = $(release_cppflags)
 bench_memdescs_LDADD = libuzram.la
 
-bench_recompress_SOURCES = bench/recompress.c $(bench_support)
+bench_recompress_SOURCES = bench/recompress.c $(bench_latency) $(bench_support)
 bench_recompress_CPPFLAGS = $(release_cppflags)
 bench_recompress_LDADD = libuzram.la
 
@@ -65,6 +66,8 @@ bench_uzram_bench_SOURCES = \
 	bench/contestant-process.c \
 	bench/contestant-zram.c \
 	bench/contestant.h \
+	bench/crew.c \
+	bench/crew.h \
 	bench/uzram-bench.c \
 	$(bench_support)
 bench_uzram_bench_CPPFLAGS = $(release_cppflags)

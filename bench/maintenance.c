@@ -4,8 +4,9 @@
  *
  *   shrink    a device full of the file's pages; a random 75 % of its blocks trimmed; then quiet:
  *             memory each 100 ms, beside that of a device that never held more than the rest
- *   latency   reads in random order, percentiles while nothing runs and while compaction and
- *             migration run in another thread, in turns
+ *   latency   reads in random order, percentiles while nothing runs, while objects move (compaction
+ *             and migration) and while empty pages are given back to the system (purging), in
+ *             another thread, in turns
  *   speed     objects that compaction moves in a second, from pools of small objects 25 % full
  *   overhead  bytes of memory per compressed byte: new, after overwriting ten times, after a pass
  *
@@ -22,13 +23,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/latency.h"
 #include "bench/support.h"
 #include "device/device_internal.h"
 
-#define ROUNDS          15
-#define READS_PER_ROUND 40000
-#define SMALL_BLOCKS    400000u
-#define SMALL_ROUNDS    7
+#define ROUNDS           15
+#define READS_PER_ROUND  40000
+#define PURGE_PAGES      4096 /* are there to be given back each time, at least */
+#define PURGE_STEP_PAGES 1024 /* as the maintenance thread's */
+#define SMALL_BLOCKS     400000u
+#define SMALL_ROUNDS     7
 
 const char program_name[] = "maintenance";
 
@@ -124,89 +128,146 @@ static void bench_overhead(const struct pages_file *pages)
     device_destroy(device);
 }
 
-struct mover {
+/* What another thread does again and again while reads are timed. */
+struct work {
     struct device *device;
-    _Atomic bool is_done;
-    uint64_t moved;
+    void (*turn)(struct work *);
+    _Atomic bool is_stopping;
+    _Atomic bool is_at_it; /* only reads meanwhile count */
+    uint64_t count;        /* objects moved, or pages given back */
 };
 
 /* Compacts all, then empties each arena once. */
-static void *move_all(void *context)
+static void move_all(struct work *work)
 {
-    struct mover *mover = context;
     struct zpool_quota quota = {.objects = UINT64_MAX};
     struct pages_account account;
-    uint64_t before = look(mover->device).objects_moved;
-    zpool_compact(mover->device->zpool, &quota);
-    pages_account(mover->device->pages, &account);
+    uint64_t before = look(work->device).objects_moved;
+    atomic_store(&work->is_at_it, true);
+    zpool_compact(work->device->zpool, &quota);
+    pages_account(work->device->pages, &account);
     for (uint64_t i = 0; i < account.arenas_active; i++) {
         pfn first = (pfn)(i * ARENA_PAGES);
         /* Arenas of descriptors refuse, which is as good here. */
-        if (zpool_migrate(mover->device->zpool, first, ARENA_PAGES, &quota) == -EPERM)
+        if (zpool_migrate(work->device->zpool, first, ARENA_PAGES, &quota) == -EPERM)
             continue;
     }
-    mover->moved = look(mover->device).objects_moved - before;
-    atomic_store(&mover->is_done, true);
+    atomic_store(&work->is_at_it, false);
+    work->count += look(work->device).objects_moved - before;
+}
+
+/* Gives all pages back that nothing needs, in steps as the maintenance thread's, having made sure
+ * that there are some. */
+static void purge_all(struct work *work)
+{
+    struct device *device = work->device;
+    struct zpool_quota quota = {.objects = UINT64_MAX};
+    uint64_t before = work->count, purged;
+    lock_acquire(&device->reclaim);
+    (void)pages_refill(device->pages, PURGE_PAGES, PURGE_PAGES);
+    atomic_store(&work->is_at_it, true);
+    work->count += zpool_settle(device->zpool, &quota);
+    lock_release(&device->reclaim);
+    do {
+        lock_acquire(&device->reclaim);
+        purged = pages_trim(device->pages, 0, PURGE_STEP_PAGES);
+        lock_release(&device->reclaim);
+        work->count += purged;
+    } while (purged > 0);
+    atomic_store(&work->is_at_it, false);
+    if (work->count == before)
+        fail("no page could be given back", 0);
+}
+
+static void *work_on(void *context)
+{
+    struct work *work = context;
+    while (!atomic_load(&work->is_stopping))
+        work->turn(work);
     return NULL;
 }
 
-struct percentiles {
-    double p50, p99, p999;
+/* The device that is read, and which of its blocks hold data: holes would be read in no time. */
+struct reader {
+    struct device *device;
+    uint64_t seed;
+    bool *is_held; /* of each block */
 };
 
-/* Times single reads; with a mover, until it is done. */
-static struct percentiles time_reads(struct device *device, uint64_t *seed, struct mover *mover)
+/* Holes everywhere: half of the blocks go, others come. */
+static void make_holes(struct reader *reader, const struct pages_file *pages)
+{
+    for (uint64_t i = 0; i < pages->count; i++)
+        if (next_random(&reader->seed) % 2 == 0) {
+            expect("trim", device_trim(reader->device, BLOCK_SIZE_BYTES, i * BLOCK_SIZE_BYTES));
+            reader->is_held[i] = false;
+        }
+    for (uint64_t i = 0; i < pages->count / 4; i++) {
+        uint64_t block = next_random(&reader->seed) % pages->count;
+        write_page(reader->device, pages, block, next_random(&reader->seed) % pages->count);
+        reader->is_held[block] = true;
+    }
+}
+
+/* Times single reads, beside work only those that begin while it is done. */
+static void time_reads(struct reader *reader, struct work *work, struct latency *latency)
 {
     static double took[READS_PER_ROUND];
-    unsigned char block[BLOCK_SIZE_BYTES];
+    unsigned char buffer[BLOCK_SIZE_BYTES];
     size_t count = 0;
-    while (count < READS_PER_ROUND && (mover == NULL || !atomic_load(&mover->is_done))) {
-        uint64_t at = next_random(seed) % device->block_count;
+    while (count < READS_PER_ROUND) {
+        uint64_t block = next_random(&reader->seed) % reader->device->block_count;
+        if (!reader->is_held[block])
+            continue;
+        bool counts = work == NULL || atomic_load(&work->is_at_it);
         double start = clock_seconds(CLOCK_MONOTONIC);
-        expect("read", device_read(device, block, sizeof block, at * BLOCK_SIZE_BYTES));
-        took[count++] = (clock_seconds(CLOCK_MONOTONIC) - start) * 1e6;
+        expect("read",
+               device_read(reader->device, buffer, sizeof buffer, block * BLOCK_SIZE_BYTES));
+        took[count] = (clock_seconds(CLOCK_MONOTONIC) - start) * 1e6;
+        count += counts;
     }
-    if (count == 0)
-        return (struct percentiles){0};
-    return (struct percentiles){quantile(took, count, 0.5), quantile(took, count, 0.99),
-                                quantile(took, count, 0.999)};
+    latency_add(latency, took, count);
+}
+
+/* The same while another thread works. Returns how much it did. */
+static uint64_t time_reads_beside(struct reader *reader, void (*turn)(struct work *),
+                                  struct latency *latency)
+{
+    struct work work = {.device = reader->device, .turn = turn};
+    pthread_t thread;
+    expect("pthread_create", pthread_create(&thread, NULL, work_on, &work));
+    time_reads(reader, &work, latency);
+    atomic_store(&work.is_stopping, true);
+    pthread_join(thread, NULL);
+    return work.count;
 }
 
 static void bench_latency(const struct pages_file *pages)
 {
-    struct device *device = make_device(pages->count);
-    double ratio50[ROUNDS], ratio99[ROUNDS], alone99[ROUNDS], with99[ROUNDS], ratio999[ROUNDS];
-    uint64_t seed = 3, moved = 0;
-    for (uint64_t i = 0; i < pages->count; i++)
-        write_page(device, pages, i, i);
-    for (int round = 0; round < ROUNDS; round++) {
-        /* Holes everywhere: half of the blocks go, others come. */
-        for (uint64_t i = 0; i < pages->count; i++)
-            if (next_random(&seed) % 2 == 0)
-                expect("trim", device_trim(device, BLOCK_SIZE_BYTES, i * BLOCK_SIZE_BYTES));
-        for (uint64_t i = 0; i < pages->count / 4; i++)
-            write_page(device, pages, next_random(&seed) % pages->count,
-                       next_random(&seed) % pages->count);
-        struct percentiles alone = time_reads(device, &seed, NULL);
-        struct mover mover = {.device = device};
-        pthread_t thread;
-        expect("pthread_create", pthread_create(&thread, NULL, move_all, &mover));
-        struct percentiles with = time_reads(device, &seed, &mover);
-        pthread_join(thread, NULL);
-        moved += mover.moved;
-        ratio50[round] = with.p50 / alone.p50;
-        ratio99[round] = with.p99 / alone.p99;
-        ratio999[round] = with.p999 / alone.p999;
-        alone99[round] = alone.p99;
-        with99[round] = with.p99;
+    static struct latency alone, moving, purging;
+    struct reader reader = {make_device(pages->count), 3, allocate(pages->count)};
+    uint64_t moved = 0, purged = 0;
+    for (uint64_t i = 0; i < pages->count; i++) {
+        write_page(reader.device, pages, i, i);
+        reader.is_held[i] = true;
     }
-    printf("latency: reads of 4 KiB in random order, alone and while objects are moved\n");
-    printf("  %d rounds, %" PRIu64 " objects moved; 99th percentile alone %.2f us, with %.2f us\n",
-           ROUNDS, moved, quantile(alone99, ROUNDS, 0.5), quantile(with99, ROUNDS, 0.5));
-    printf("  ratios: median %.3f, 99th %.3f (aim: 1.5), 99.9th %.3f\n\n",
-           quantile(ratio50, ROUNDS, 0.5), quantile(ratio99, ROUNDS, 0.5),
-           quantile(ratio999, ROUNDS, 0.5));
-    device_destroy(device);
+    for (int round = 0; round < ROUNDS; round++) {
+        make_holes(&reader, pages);
+        time_reads(&reader, NULL, &alone);
+        moved += time_reads_beside(&reader, move_all, &moving);
+        purged += time_reads_beside(&reader, purge_all, &purging);
+    }
+    printf("latency: reads of blocks that hold data, in random order, alone and beside work\n");
+    printf("  %d rounds, %" PRIu64 " objects moved (aim: 99th at most 1.5 of alone), %" PRIu64
+           " pages given back\n\n",
+           ROUNDS, moved, purged);
+    latency_print_header("reads");
+    latency_print_row("alone", &alone, &alone);
+    latency_print_row("while objects move", &moving, &alone);
+    latency_print_row("while empty pages are given back", &purging, &alone);
+    printf("\n");
+    device_destroy(reader.device);
+    free(reader.is_held);
 }
 
 /* A block that compresses to some dozen bytes, different for each number. */

@@ -8,40 +8,64 @@
  *          round 2   uzram ■■■■  zram ■■■■  memcpy ■■■■  codec ■■■■      who begins goes round
  *          …
  *
- * so that a slow moment of the machine hits all alike. Reported are medians over rounds of the time
- * per block (wall and CPU) and of the ratios to the codec and to zram within a round, with
- * quartiles.
+ * so that a slow moment of the machine hits all alike. A round has two halves, of other blocks: one
+ * is done by one thread, and one by N (--threads), each with a part of it.
  *
- *      new        writes to blocks that were never written
- *      overwrite  writes of other pages' content to random blocks
- *      read       reads of whole blocks, random or sequential
+ *      new        writes to blocks that were never written: all stores are opened anew for it
+ *      overwrite  writes of other pages' content
+ *      read       reads of whole blocks
  *      mixed      seven reads to three overwrites
+ *
+ * in the order of the blocks or a random one, a request having one block or several. Reported are
+ * medians over rounds of one thread's time per block (wall and CPU), of the ratios to the codec and
+ * to zram within a round, and of N threads' throughput and CPU time per block beside one thread's;
+ * with quartiles. With --threads 1 these two say how far halves of a round differ by themselves.
  *
  * Memory is compared when all hold the same data: what each says that it takes (zram's mm_stat,
  * which leaves out its table; uzram's mem_used_total and streams, where its table is in), and what
  * the process grew by.
- *
- * With --threads N the work of a round is divided among N threads, each with blocks of its own;
- * "speed-up" compares that with one thread, in turns.
  *
  * A zram device is used only if it is free, and reset afterwards, also when interrupted. Without
  * --zram it is the first that is free.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/contestant.h"
+#include "bench/crew.h"
 #include "bench/support.h"
 
-#define ROUND_BLOCKS    2048u
-#define ROUNDS_MAX      512u
-#define THREADS_MAX     64u
-#define CONTESTANTS_MAX 4u
+#define HALF_BLOCKS        2048u
+#define ROUND_BLOCKS       (2 * HALF_BLOCKS)
+#define ROUNDS_MAX         512u
+#define REQUEST_BLOCKS_MAX 32u
+#define CONTESTANTS_MAX    4u
+
+struct operation {
+    const char *name;
+    unsigned request_blocks;
+    unsigned writes_of_ten;
+    bool is_random; /* the order of the requests */
+    bool is_new;
+};
+
+static const struct operation operations[] = {
+    {"new, sequential", 1, 10, false, true},
+    {"new, random", 1, 10, true, true},
+    {"new, sequential, 128 KiB", 32, 10, false, true},
+    {"overwrite, sequential", 1, 10, false, false},
+    {"overwrite, random", 1, 10, true, false},
+    {"overwrite, random, 128 KiB", 32, 10, true, false},
+    {"read, sequential", 1, 0, false, false},
+    {"read, random", 1, 0, true, false},
+    {"read, sequential, 128 KiB", 32, 0, false, false},
+    {"read, random, 128 KiB", 32, 0, true, false},
+    {"mixed, random", 1, 3, true, false},
+};
 
 struct options {
     const char *file, *zram;
@@ -50,22 +74,27 @@ struct options {
     unsigned threads;
 };
 
-enum operation { OP_NEW, OP_OVERWRITE, OP_READ_RANDOM, OP_READ_SEQUENTIAL, OP_MIXED, OP_COUNT };
-
-static const char *const operation_names[OP_COUNT] = {"new", "overwrite", "read, random",
-                                                      "read, sequential", "mixed"};
-
-struct pages {
-    const unsigned char *bytes;
-    uint64_t count;
-    unsigned *order; /* a random permutation of the blocks */
+/* Seconds per block, of each round. */
+struct timing {
+    double wall[ROUNDS_MAX], cpu[ROUNDS_MAX];
 };
 
 struct entry {
     const struct contestant_kind *kind;
     struct contestant *store;
-    double wall[ROUNDS_MAX], cpu[ROUNDS_MAX];
+    struct timing one, many; /* threads */
 };
+
+struct bench {
+    struct options options;
+    struct pages_file pages;
+    unsigned rounds;
+    struct entry entries[CONTESTANTS_MAX];
+    unsigned count;
+    struct crew *one, *many;
+};
+
+const char program_name[] = "uzram-bench";
 
 /* The signal that came, or 0. */
 static volatile sig_atomic_t is_interrupted;
@@ -75,204 +104,208 @@ static void interrupt(int number)
     is_interrupted = number;
 }
 
-const char program_name[] = "uzram-bench";
+/* ---- one half of a round ---- */
 
-/* One thread's part of a round: blocks [first, end) of the round's list. */
-struct part {
+struct half {
+    const struct bench *bench;
     const struct entry *entry;
-    const struct pages *pages;
-    enum operation operation;
-    uint64_t first, end, seed;
-    double cpu_seconds;
-    pthread_t thread;
+    const struct operation *operation;
+    const unsigned *requests; /* their numbers, in the order in which they are made */
+    unsigned number;          /* of the half, for the operation */
 };
 
-static void do_block(const struct part *part, uint64_t at, uint64_t *seed, unsigned char *buffer)
+static void do_request(const struct half *half, unsigned request, uint64_t *seed,
+                       unsigned char *buffer)
 {
-    const struct contestant_kind *kind = part->entry->kind;
-    const struct pages *pages = part->pages;
-    uint64_t block = part->operation == OP_READ_SEQUENTIAL ? at : pages->order[at];
-    uint64_t page = block;
-    bool is_write = part->operation == OP_NEW || part->operation == OP_OVERWRITE;
-    if (part->operation == OP_MIXED)
-        is_write = next_random(seed) % 10 < 3;
-    if (part->operation == OP_OVERWRITE || part->operation == OP_MIXED)
-        page = next_random(seed) % pages->count;
-    int error = is_write
-                    ? kind->write(part->entry->store, block, pages->bytes + page * BLOCK_SIZE_BYTES)
-                    : kind->read(part->entry->store, block, buffer);
+    const struct operation *operation = half->operation;
+    const struct contestant_kind *kind = half->entry->kind;
+    const struct pages_file *pages = &half->bench->pages;
+    unsigned count = operation->request_blocks;
+    uint64_t block = (uint64_t)request * count, page = block;
+    bool is_write = next_random(seed) % 10 < operation->writes_of_ten;
+    if (!operation->is_new)
+        page = next_random(seed) % (pages->count - count + 1);
+    int error = is_write ? kind->write(half->entry->store, block, count,
+                                       pages->pages + page * BLOCK_SIZE_BYTES)
+                         : kind->read(half->entry->store, block, count, buffer);
     if (error != 0)
         fail(kind->name, error);
 }
 
-static void *do_part(void *context)
+/* One thread's part of it: a crew_function. */
+static void do_part(void *context, unsigned thread, unsigned threads)
 {
-    struct part *part = context;
-    static _Thread_local _Alignas(4096) unsigned char buffer[BLOCK_SIZE_BYTES];
-    uint64_t seed = part->seed;
-    double start = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
-    for (uint64_t at = part->first; at < part->end; at++)
-        do_block(part, at, &seed, buffer);
-    part->cpu_seconds = clock_seconds(CLOCK_THREAD_CPUTIME_ID) - start;
+    static _Thread_local _Alignas(4096) unsigned char buffer[REQUEST_BLOCKS_MAX * BLOCK_SIZE_BYTES];
+    const struct half *half = context;
+    unsigned requests = HALF_BLOCKS / half->operation->request_blocks;
+    uint64_t seed = UINT64_C(88172645463325252) + half->number * CREW_THREADS_MAX + thread;
+    for (unsigned i = requests * thread / threads; i < requests * (thread + 1) / threads; i++)
+        do_request(half, half->requests[i], &seed, buffer);
+}
+
+static void do_half(struct half *half, struct crew *crew, struct timing *timing, unsigned round)
+{
+    struct crew_time time = crew_work(crew, do_part, half);
+    timing->wall[round] = time.wall_seconds / HALF_BLOCKS;
+    timing->cpu[round] = time.cpu_seconds / HALF_BLOCKS;
+}
+
+/* ---- an operation ---- */
+
+/* The requests of the whole store in the operation's order, to be freed. */
+static unsigned *order_of(const struct operation *operation, uint64_t blocks)
+{
+    uint64_t count = blocks / operation->request_blocks;
+    if (operation->is_random)
+        return random_order(count, 1);
+    unsigned *order = allocate(count * sizeof *order);
+    for (uint64_t i = 0; i < count; i++)
+        order[i] = (unsigned)i;
+    return order;
+}
+
+static const char *store_open(const struct bench *bench, struct entry *entry)
+{
+    const char *reason = NULL;
+    entry->store = entry->kind->open(bench->pages.count, &bench->options.algorithm,
+                                     bench->options.zram, &reason);
+    return entry->store == NULL ? reason : NULL;
+}
+
+static void store_close(struct entry *entry)
+{
+    if (entry->store != NULL)
+        entry->kind->close(entry->store);
+    entry->store = NULL;
+}
+
+/* Again an empty one, of a contestant that could be had before. */
+static void store_reopen(const struct bench *bench, struct entry *entry)
+{
+    store_close(entry);
+    const char *reason = store_open(bench, entry);
+    if (reason != NULL) {
+        fprintf(stderr, "uzram-bench: %s: %s\n", entry->kind->name, reason);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static const struct timing *timing_of(const struct bench *bench, const struct contestant_kind *kind)
+{
+    for (unsigned i = 0; i < bench->count; i++)
+        if (bench->entries[i].kind == kind)
+            return &bench->entries[i].one;
     return NULL;
 }
 
-/* Does the round's blocks with so many threads; wall and CPU seconds per block. */
-static void do_round(const struct entry *entry, const struct pages *pages, enum operation operation,
-                     uint64_t first, unsigned threads, unsigned round, double *wall, double *cpu)
-{
-    struct part parts[THREADS_MAX];
-    double start = clock_seconds(CLOCK_MONOTONIC);
-    for (unsigned i = 0; i < threads; i++) {
-        parts[i] = (struct part){.entry = entry,
-                                 .pages = pages,
-                                 .operation = operation,
-                                 .first = first + ROUND_BLOCKS * i / threads,
-                                 .end = first + ROUND_BLOCKS * (i + 1) / threads,
-                                 .seed = UINT64_C(88172645463325252) + round * THREADS_MAX + i};
-        if (threads == 1)
-            do_part(&parts[i]);
-        else if (pthread_create(&parts[i].thread, NULL, do_part, &parts[i]) != 0)
-            fail("pthread_create", EAGAIN);
-    }
-    *cpu = 0;
-    for (unsigned i = 0; i < threads; i++) {
-        if (threads > 1)
-            pthread_join(parts[i].thread, NULL);
-        *cpu += parts[i].cpu_seconds / ROUND_BLOCKS;
-    }
-    *wall = (clock_seconds(CLOCK_MONOTONIC) - start) / ROUND_BLOCKS;
-}
-
-static const struct entry *find(const struct entry *entries, unsigned count,
-                                const struct contestant_kind *kind)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (entries[i].kind == kind)
-            return &entries[i];
-    return NULL;
-}
-
-/*
- * " 1.04 (1.02-1.07)": the median of the ratios within rounds, and the quartiles. Of CPU time,
- * which other work on the machine disturbs least; the kernel's part for zram is in it.
- */
-static void print_ratio(const struct entry *entry, const struct entry *base, unsigned rounds)
+/* " | 1.04 (1.02-1.07)": the median of the ratios within rounds, and the quartiles. */
+static void print_ratio(const double *values, const double *base, unsigned rounds)
 {
     double ratios[ROUNDS_MAX];
-    if (base == NULL || base == entry) {
+    if (base == NULL || base == values) {
         printf(" | -");
         return;
     }
     for (unsigned i = 0; i < rounds; i++)
-        ratios[i] = entry->cpu[i] / base->cpu[i];
+        ratios[i] = values[i] / base[i];
     printf(" | %.2f (%.2f-%.2f)", quantile(ratios, rounds, 0.5), quantile(ratios, rounds, 0.25),
            quantile(ratios, rounds, 0.75));
 }
 
-static void run_operation(struct entry *entries, unsigned count, const struct pages *pages,
-                          enum operation operation)
+/*
+ * The ratios to the codec and zram are of CPU time, which other work on the machine disturbs least;
+ * the kernel's part for zram is in it.
+ */
+static void print_operation(const struct bench *bench, const struct operation *operation)
 {
-    unsigned rounds = (unsigned)(pages->count / ROUND_BLOCKS);
-    if (rounds > ROUNDS_MAX)
-        rounds = ROUNDS_MAX;
-    for (unsigned round = 0; round < rounds && !is_interrupted; round++)
-        for (unsigned i = 0; i < count; i++) {
-            struct entry *entry = &entries[(round + i) % count];
-            do_round(entry, pages, operation, (uint64_t)round * ROUND_BLOCKS, 1, round,
-                     &entry->wall[round], &entry->cpu[round]);
-        }
-    if (is_interrupted)
-        return;
-    for (unsigned i = 0; i < count; i++) {
-        printf("| %s | %s | %.2f | %.2f", operation_names[operation], entries[i].kind->name,
-               quantile(entries[i].wall, rounds, 0.5) * 1e6,
-               quantile(entries[i].cpu, rounds, 0.5) * 1e6);
-        print_ratio(&entries[i], find(entries, count, &contestant_codec), rounds);
-        print_ratio(&entries[i], find(entries, count, &contestant_zram), rounds);
+    const struct timing *codec = timing_of(bench, &contestant_codec);
+    const struct timing *zram = timing_of(bench, &contestant_zram);
+    for (unsigned i = 0; i < bench->count; i++) {
+        const struct timing *one = &bench->entries[i].one, *many = &bench->entries[i].many;
+        printf("| %s | %s | %.2f | %.2f", operation->name, bench->entries[i].kind->name,
+               quantile(one->wall, bench->rounds, 0.5) * 1e6,
+               quantile(one->cpu, bench->rounds, 0.5) * 1e6);
+        print_ratio(one->cpu, codec != NULL ? codec->cpu : NULL, bench->rounds);
+        print_ratio(one->cpu, zram != NULL ? zram->cpu : NULL, bench->rounds);
+        print_ratio(one->wall, many->wall, bench->rounds); /* throughput is the inverse of time */
+        print_ratio(many->cpu, one->cpu, bench->rounds);
         printf(" |\n");
     }
     fflush(stdout);
 }
 
-static void run_threads(struct entry *entries, unsigned count, const struct pages *pages,
-                        unsigned threads)
+static void run_operation(struct bench *bench, const struct operation *operation)
 {
-    static const enum operation operations[] = {OP_OVERWRITE, OP_READ_RANDOM};
-    unsigned rounds = (unsigned)(pages->count / ROUND_BLOCKS);
-    if (rounds > ROUNDS_MAX)
-        rounds = ROUNDS_MAX;
-    printf("\n| operation | store | %u threads / one, throughput |\n|---|---|---:|\n", threads);
-    for (size_t o = 0; o < 2; o++)
-        for (unsigned i = 0; i < count; i++) {
-            double speedup[ROUNDS_MAX], one, many, cpu;
-            for (unsigned round = 0; round < rounds && !is_interrupted; round++) {
-                uint64_t first = (uint64_t)round * ROUND_BLOCKS;
-                do_round(&entries[i], pages, operations[o], first, 1, round, &one, &cpu);
-                do_round(&entries[i], pages, operations[o], first, threads, round, &many, &cpu);
-                speedup[round] = one / many;
-            }
-            if (is_interrupted)
-                return;
-            printf("| %s | %s | %.2f (%.2f-%.2f) |\n", operation_names[operations[o]],
-                   entries[i].kind->name, quantile(speedup, rounds, 0.5),
-                   quantile(speedup, rounds, 0.25), quantile(speedup, rounds, 0.75));
+    unsigned *order = order_of(operation, bench->pages.count);
+    unsigned half_requests = HALF_BLOCKS / operation->request_blocks;
+    for (unsigned i = 0; operation->is_new && i < bench->count; i++)
+        store_reopen(bench, &bench->entries[i]);
+    for (unsigned round = 0; round < bench->rounds && !is_interrupted; round++)
+        for (unsigned i = 0; i < bench->count; i++) {
+            struct entry *entry = &bench->entries[(round + i) % bench->count];
+            struct half halves[2];
+            for (unsigned h = 0; h < 2; h++)
+                halves[h] =
+                    (struct half){bench, entry, operation,
+                                  order + (size_t)(2 * round + h) * half_requests, 2 * round + h};
+            /* In turns, as neither the blocks nor the moment should be always the same for one. */
+            do_half(&halves[round % 2], bench->one, &entry->one, round);
+            do_half(&halves[(round + 1) % 2], bench->many, &entry->many, round);
         }
+    free(order);
+    if (!is_interrupted)
+        print_operation(bench, operation);
 }
 
-/*
- * What the process grows by when one more such store is opened and filled with the same pages: the
- * kernel's word for it, whatever the store counts. 0: it has none.
- */
-static double resident_bytes(const struct contestant_kind *kind, const struct options *options,
-                             const struct pages *pages)
+/* ---- memory ---- */
+
+static void fill(const struct bench *bench, const struct entry *entry)
 {
-    const char *reason;
-    uint64_t before = anonymous_resident_bytes();
-    struct contestant *store = kind->open(pages->count, &options->algorithm, NULL, &reason);
-    if (store == NULL)
-        return 0;
-    for (uint64_t i = 0; i < pages->count && !is_interrupted; i++) {
-        unsigned block = pages->order[i];
-        int error = kind->write(store, block, pages->bytes + block * BLOCK_SIZE_BYTES);
+    unsigned *order = random_order(bench->pages.count, 1);
+    for (uint64_t i = 0; i < bench->pages.count && !is_interrupted; i++) {
+        int error = entry->kind->write(entry->store, order[i], 1,
+                                       bench->pages.pages + (size_t)order[i] * BLOCK_SIZE_BYTES);
         if (error != 0)
-            fail(kind->name, error);
+            fail(entry->kind->name, error);
     }
-    uint64_t after = anonymous_resident_bytes();
-    kind->close(store);
-    return after > before ? (double)(after - before) : 0;
+    free(order);
 }
 
-static void print_memory(const struct entry *entries, unsigned count, const struct options *options,
-                         const struct pages *pages)
+/* " | MIB | per compressed byte", or that there is no answer. */
+static void print_bytes(double bytes, double compressed)
+{
+    if (bytes > 0)
+        printf(" | %.1f | %.4f", bytes / MIB, bytes / compressed);
+    else
+        printf(" | - | -");
+}
+
+/* Each filled in random order, alone. What a process grows by is the kernel's word for it. */
+static void print_memory(struct bench *bench)
 {
     printf("\n| store | compressed, MiB | says it takes, MiB | per compressed byte | resident, MiB "
            "| per compressed byte |\n|---|---:|---:|---:|---:|---:|\n");
-    for (unsigned i = 0; i < count; i++) {
-        double memory = (double)entries[i].kind->memory_bytes(entries[i].store);
-        double compressed = (double)entries[i].kind->compressed_bytes(entries[i].store);
-        if (memory == 0 || compressed == 0)
-            continue;
-        printf("| %s | %.1f | %.1f | %.4f", entries[i].kind->name, compressed / MIB, memory / MIB,
-               memory / compressed);
-        double resident =
-            entries[i].kind->is_in_kernel ? 0 : resident_bytes(entries[i].kind, options, pages);
-        if (resident > 0)
-            printf(" | %.1f | %.4f |\n", resident / MIB, resident / compressed);
-        else
-            printf(" | - | - |\n");
+    for (unsigned i = 0; i < bench->count; i++)
+        store_close(&bench->entries[i]);
+    for (unsigned i = 0; i < bench->count && !is_interrupted; i++) {
+        struct entry *entry = &bench->entries[i];
+        double before = (double)anonymous_resident_bytes();
+        store_reopen(bench, entry);
+        fill(bench, entry);
+        double resident = (double)anonymous_resident_bytes() - before;
+        double memory = (double)entry->kind->memory_bytes(entry->store);
+        double compressed = (double)entry->kind->compressed_bytes(entry->store);
+        if (memory > 0 && compressed > 0 && !is_interrupted) {
+            printf("| %s | %.1f", entry->kind->name, compressed / MIB);
+            print_bytes(memory, compressed);
+            print_bytes(entry->kind->is_in_kernel ? 0 : resident, compressed);
+            printf(" |\n");
+        }
+        store_close(entry);
     }
 }
 
-static struct pages map_pages(const struct options *options)
-{
-    struct pages_file file = pages_file_map(options->file, options->megabytes);
-    struct pages pages = {file.pages, file.count - file.count % ROUND_BLOCKS, NULL};
-    if (pages.count == 0)
-        fail("the file needs at least 8 MiB of pages", 0);
-    pages.order = random_order(pages.count, 1);
-    return pages;
-}
+/* ---- the program ---- */
 
 static const struct codec *find_codec(const char *name)
 {
@@ -295,13 +328,13 @@ static void parse_options(int argc, char **argv, struct options *options)
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (option == 'm')
-            options->megabytes = parse_count("--mib", optarg, 8, MEGABYTES_MAX);
+            options->megabytes = parse_count("--mib", optarg, 16, MEGABYTES_MAX);
         else if (option == 'a')
             options->algorithm.codec = find_codec(optarg);
         else if (option == 'z')
             options->zram = optarg;
         else if (option == 't')
-            options->threads = parse_count("--threads", optarg, 1, THREADS_MAX);
+            options->threads = parse_count("--threads", optarg, 1, CREW_THREADS_MAX);
         else
             optind = argc;
     }
@@ -314,49 +347,62 @@ static void parse_options(int argc, char **argv, struct options *options)
     options->algorithm.level = options->algorithm.codec->level_default;
 }
 
-int main(int argc, char **argv)
+static struct pages_file map_pages(const struct options *options)
+{
+    struct pages_file pages = pages_file_map(options->file, options->megabytes);
+    pages.count -= pages.count % ROUND_BLOCKS;
+    if (pages.count == 0)
+        fail("the file needs at least 16 MiB of pages", 0);
+    return pages;
+}
+
+/* Those that can be had here; names the others. */
+static void open_stores(struct bench *bench)
 {
     static const struct contestant_kind *const kinds[CONTESTANTS_MAX] = {
         &contestant_codec, &contestant_uzram, &contestant_zram, &contestant_memcpy};
-    static struct entry entries[CONTESTANTS_MAX];
-    struct options options = {
-        .algorithm = {.codec = codec_find("lz4")}, .megabytes = 512, .threads = 2};
-    parse_options(argc, argv, &options);
-    struct pages pages = map_pages(&options);
+    for (unsigned i = 0; i < CONTESTANTS_MAX; i++) {
+        struct entry *entry = &bench->entries[bench->count];
+        entry->kind = kinds[i];
+        const char *reason = store_open(bench, entry);
+        if (reason == NULL)
+            bench->count++;
+        else
+            printf("left out: %s: %s\n\n", kinds[i]->name, reason);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench = {.options = {.megabytes = 512, .threads = 2}};
+    struct options *options = &bench.options;
+    options->algorithm.codec = codec_find("lz4");
+    parse_options(argc, argv, options);
+    bench.pages = map_pages(options);
+    bench.rounds = (unsigned)(bench.pages.count / ROUND_BLOCKS);
+    if (bench.rounds > ROUNDS_MAX)
+        bench.rounds = ROUNDS_MAX;
     /* SIGPIPE: whoever read the tables has seen enough. */
     static const int ends[] = {SIGHUP, SIGINT, SIGPIPE, SIGTERM};
     for (size_t i = 0; i < array_count(ends); i++)
         signal(ends[i], interrupt);
 
-    unsigned count = 0;
-    for (unsigned i = 0; i < CONTESTANTS_MAX; i++) {
-        const char *reason;
-        entries[count].kind = kinds[i];
-        entries[count].store =
-            kinds[i]->open(pages.count, &options.algorithm, options.zram, &reason);
-        if (entries[count].store != NULL)
-            count++;
-        else
-            printf("left out: %s: %s\n\n", kinds[i]->name, reason);
-    }
-    printf("%s: %.0f MiB, %s\n\n| operation | store | wall, us | CPU, us | CPU to the codec | CPU "
-           "to zram |\n"
-           "|---|---|---:|---:|---:|---:|\n",
-           options.file, (double)pages.count * BLOCK_SIZE_BYTES / MIB,
-           options.algorithm.codec->name);
-    for (enum operation operation = OP_NEW; operation < OP_COUNT && !is_interrupted; operation++) {
-        run_operation(entries, count, &pages, operation);
-        if (operation == OP_NEW && !is_interrupted) {
-            /* Memory is compared while all hold the same data. */
-            print_memory(entries, count, &options, &pages);
-            printf("\n| operation | store | wall, us | CPU, us | CPU to the codec | CPU to zram |\n"
-                   "|---|---|---:|---:|---:|---:|\n");
-        }
-    }
-    if (options.threads > 1 && !is_interrupted)
-        run_threads(entries, count, &pages, options.threads);
-    for (unsigned i = 0; i < count; i++)
-        entries[i].kind->close(entries[i].store);
-    free(pages.order);
+    open_stores(&bench);
+    bench.one = crew_start(1);
+    bench.many = crew_start(options->threads);
+    printf(
+        "%s: %.0f MiB, %s, %u rounds; us per 4 KiB, of one thread\n\n"
+        "| operation | store | wall, us | CPU, us | CPU to the codec | CPU to zram | throughput, "
+        "%u threads / 1 | CPU, %u threads / 1 |\n|---|---|---:|---:|---:|---:|---:|---:|\n",
+        options->file, (double)bench.pages.count * BLOCK_SIZE_BYTES / MIB,
+        options->algorithm.codec->name, bench.rounds, options->threads, options->threads);
+    for (size_t i = 0; i < array_count(operations) && !is_interrupted; i++)
+        run_operation(&bench, &operations[i]);
+    if (!is_interrupted)
+        print_memory(&bench);
+    for (unsigned i = 0; i < bench.count; i++)
+        store_close(&bench.entries[i]);
+    crew_end(bench.one);
+    crew_end(bench.many);
     return is_interrupted ? 128 + is_interrupted : EXIT_SUCCESS;
 }

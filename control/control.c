@@ -91,9 +91,10 @@ const char *control_path(const struct control *control)
     return control->listener.path;
 }
 
+/* Whether there is something to send. While it is away, its answer is the errand thread's alone. */
 static bool has_answer(const struct client *client)
 {
-    return client->sent < client->out.length;
+    return !client->is_away && client->sent < client->out.length;
 }
 
 static void leave(struct control *control, unsigned index)

@@ -282,6 +282,10 @@ int set_recompress(void *context, const struct attribute *attribute, const char 
     int error = device_recompress(context, &parts.request, &result);
     if (error == -EINVAL)
         return attribute_refuse(answer, error, attribute, value, "%s", not_configured);
+    if (error == -EINTR)
+        return attribute_refuse(answer, error, attribute, value,
+                                "broken off after %" PRIu64 " blocks: the server ends",
+                                result.tried);
     if (error != 0)
         return attribute_refuse(answer, error, attribute, value, "no memory for it");
     return 0;

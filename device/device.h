@@ -197,10 +197,17 @@ struct recompress_result {
 /*
  * Recompresses blocks now, in the calling thread, longest first; requests go on meanwhile. A block
  * that somebody accesses during its turn is left alone.
- * Returns 0; -EINVAL (priority that is not configured, length_min beyond a block); -ENOMEM.
+ * Returns 0; -EINVAL (priority that is not configured, length_min beyond a block); -ENOMEM; -EINTR
+ * after device_interrupt: *result is what was done before.
  */
 int device_recompress(struct device *device, const struct recompress_request *request,
                       struct recompress_result *result) must_use;
+
+/*
+ * The device will soon be ended: device_recompress returns with -EINTR at its next step, and so
+ * does each that is begun later. All else goes on. From any thread, with any locks held.
+ */
+void device_interrupt(struct device *device);
 
 /*
  * Marks compressed and raw blocks idle (zram's idle); an access clears the mark. seconds 0: all of

@@ -115,6 +115,19 @@ static bool keep_reserve(struct device *device)
     return refilled > 0;
 }
 
+/*
+ * Between two steps of what takes long: makes up for what writers have taken from the reserve
+ * meanwhile, if that is much. False: the thread is to end.
+ */
+static bool may_go_on(struct device *device)
+{
+    struct maintenance *maintenance = &device->maintenance;
+    step("maintenance: between two steps");
+    if (atomic_exchange_explicit(&maintenance->is_nudged, false, memory_order_relaxed))
+        (void)keep_reserve(device);
+    return !is_stopping(maintenance);
+}
+
 static bool compact_step(struct device *device)
 {
     struct zpool_quota quota = step_quota(device);
@@ -180,9 +193,13 @@ static bool settle_step(struct device *device)
     return quota.objects == 0;
 }
 
+/* With `prefault`, what pages_refill has made for the sake of runs is no surplus. */
 static bool trim_step(struct device *device)
 {
-    return pages_trim(device->pages, reserve_pages(device), STEP_PAGES) == STEP_PAGES;
+    uint64_t keep = reserve_pages(device);
+    if (device->prefault)
+        keep += keep / 2;
+    return pages_trim(device->pages, keep, STEP_PAGES) == STEP_PAGES;
 }
 
 /* Looks at some pages of the slot table; gives back those whose blocks are all empty. */
@@ -229,8 +246,7 @@ static bool do_pass(struct device *device, bool urgent)
     for (size_t i = 0; i < array_count(pass_steps); i++) {
         bool more = true;
         while (more && steps++ < PASS_STEPS_MAX) {
-            step("maintenance: before a step of a pass");
-            if (is_stopping(maintenance) || (!urgent && count_requests(device) != requests))
+            if (!may_go_on(device) || (!urgent && count_requests(device) != requests))
                 return false;
             uint64_t started = clock_now_us();
             lock_acquire(&device->reclaim);
@@ -271,13 +287,13 @@ static void tidy_busy_device(struct device *device)
     struct maintenance *maintenance = &device->maintenance;
     bool more = true;
     for (unsigned i = 0; i < BUSY_STEPS_MAX && more && is_wasteful(device); i++) {
+        if (!may_go_on(device))
+            return;
         uint64_t started = clock_now_us();
         lock_acquire(&device->reclaim);
         more = compact_step(device) || settle_step(device);
         lock_release(&device->reclaim);
         note_step(maintenance, started);
-        if (is_stopping(maintenance))
-            return;
     }
 }
 

@@ -35,6 +35,16 @@ static uint64_t setting(const _Atomic uint64_t *value)
     return atomic_load_explicit(value, memory_order_relaxed);
 }
 
+static bool is_interrupted(const struct device *device)
+{
+    return atomic_load_explicit(&device->recompress.is_interrupted, memory_order_relaxed);
+}
+
+void device_interrupt(struct device *device)
+{
+    atomic_store_explicit(&device->recompress.is_interrupted, true, memory_order_relaxed);
+}
+
 static bool is_configured(const struct device *device)
 {
     for (unsigned role = 1; role < ROLE_COUNT; role++)
@@ -276,7 +286,7 @@ static bool walk_on(struct device *device, struct recompress_walk *walk, uint64_
         if (++looked >= LOOK_BLOCKS) {
             looked = 0;
             (void)lock_give_way(&device->reclaim);
-            if (clock_now_us() >= until_us)
+            if (clock_now_us() >= until_us || is_interrupted(device))
                 break;
         }
     }
@@ -303,7 +313,9 @@ int device_recompress(struct device *device, const struct recompress_request *re
         walk_begin(walk, request, 0);
         if (walk->request.blocks_max == 0)
             walk->request.blocks_max = UINT64_MAX;
-        (void)walk_on(device, walk, UINT64_MAX, result);
+        bool more = walk_on(device, walk, UINT64_MAX, result);
+        if (more && result->tried < walk->request.blocks_max)
+            error = -EINTR;
     }
     memory_free(walk);
     return error;

@@ -2,13 +2,14 @@
 /*
  * recompress.h: blocks that rest are compressed again, better: by a policy, or on request.
  *
- *      the hand      every half recompress_age it passes over all slots: age + 1, up to 3. An
- * access makes the age 0, so a block of age 3 has rested for two passes at least: recompress_age,
- * and at most half as long again. the walk      counts the candidates by length, then goes over the
- * slots once for each band of lengths, the longest first, with an eighth of the candidates or more
- * in each a try         lock the slot ─▶ restore the block, age := 3, unlock ─▶ compress (no lock)
- *                        ─▶ lock the slot ─▶ still the same word? publish the shorter object
- *                                       └──▶ else drop it: somebody has touched it
+ *      the hand     every half recompress_age it passes over all slots: age + 1, up to 3. An access
+ *                   makes the age 0, so a block of age 3 has rested for two passes at least:
+ *                   recompress_age, and at most half as long again.
+ *      the walk     counts the candidates by length, then goes over the slots once for each band of
+ *                   lengths, the longest first, with an eighth of the candidates or more in each.
+ *      a try        lock the slot ─▶ restore the block, age := 3, unlock ─▶ compress (no lock)
+ *                       ─▶ lock the slot ─▶ still the same word? publish the shorter object
+ *                                       └─▶ else drop it: somebody has touched it
  *
  * The second look of a try is exact although content can be rewritten in place, with the same
  * length: every access makes the age 0, and only the hand and tries make it 3 again, which the
@@ -55,6 +56,8 @@ struct recompress {
     uint64_t seen_blocks; /* blocks read and written at the last turn */
 
     uint64_t room_block; /* recompress_for_room goes on here; under the reclaim lock */
+
+    _Atomic bool is_interrupted; /* what was asked for ends at its next step */
 
     _Atomic uint64_t tried, gained, poor, dropped, refused, saved_bytes, time_us;
 };

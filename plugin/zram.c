@@ -114,6 +114,7 @@ static void statistics_debug(void)
 
 static void zram_cleanup(void)
 {
+    device_interrupt(the_device);
     control_socket_close();
     device_stop(the_device);
     stats_file_write(the_device, config_stats_file());

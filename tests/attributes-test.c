@@ -9,14 +9,16 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/memory.h"
+#include "common/units.h"
 #include "device/attributes.h"
 #include "device/reports.h"
 
 /* A large device, as far as there are addresses for it. */
 #define SIZE_MAX_BYTES (TEST_UNDER_TSAN ? 4096 * MIB : TIB)
-#define BLOCK BLOCK_SIZE_BYTES
+#define BLOCK          BLOCK_SIZE_BYTES
 
 static struct text answer;
 
@@ -522,9 +524,21 @@ static void recompression_is_set_and_made_by_attributes(void **state)
     device_finish(device);
 }
 
+/* A file of a dictionary's content, at `path` until it is removed. */
+static void make_dictionary(char *path)
+{
+    unsigned char content[16 * KIB];
+    content_fill(content, sizeof content, CONTENT_MIXED, 1);
+    int file = mkstemp(path);
+    must(file >= 0 && write(file, content, sizeof content) == sizeof content && close(file) == 0);
+}
+
 static void params_name_a_priority_a_level_and_a_dictionary(void **state)
 {
     (void)state;
+    char dictionary[] = "/tmp/uzram-dictionary.XXXXXX", with_dictionary[64];
+    make_dictionary(dictionary);
+    snprintf(with_dictionary, sizeof with_dictionary, "level=2 dict=%s", dictionary);
     struct device *device = device_of_size(16 * MIB);
     assert_int_equal(set(device, "recomp_algorithm", "zstd priority=2"), 0);
     must_refuse(device, "algorithm_params", "priority=1 level=3", -EINVAL, "get algorithm_params");
@@ -534,7 +548,8 @@ static void params_name_a_priority_a_level_and_a_dictionary(void **state)
     must_refuse(device, "algorithm_params", "dict=/", -EINVAL, "dict: ");
     fill(device, 100);
     assert_int_equal(set(device, "algorithm_params", "algo=zstd level=9"), 0);
-    assert_int_equal(set(device, "algorithm_params", "level=2 dict=/etc/services"), 0);
+    assert_int_equal(set(device, "algorithm_params", with_dictionary), 0);
+    unlink(dictionary);
     const char *params = value_of(device, "algorithm_params");
     assert_non_null(strstr(params, "priority=0 algo=lz4 level=2 dictionary_bytes="));
     assert_null(strstr(params, "level=2 dictionary_bytes=0"));

@@ -145,8 +145,8 @@ tests_slot_table_test_SOURCES = \
 tests_slot_table_test_LDADD = $(device_ldadd)
 tests_slot_test_LDADD = $(device_ldadd)
 swap_test_sources = \
-	tool/command.c tool/format.c tool/nbd_device.c tool/swap_amount.c tool/swap_config.c \
-	tool/swap_facts.c tool/swap_judge.c tool/swap_plan.c tool/swap_state.c
+	tool/command.c tool/format.c tool/swap/amount.c tool/swap/config.c tool/swap/facts.c \
+	tool/swap/judge.c tool/swap/nbd_device.c tool/swap/plan.c tool/swap/state.c
 tests_swap_check_test_SOURCES = tests/swap-check-test.c $(swap_test_sources)
 tests_swap_plan_test_SOURCES = tests/swap-plan-test.c $(swap_test_sources)
 

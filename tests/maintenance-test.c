@@ -15,7 +15,7 @@
 #define BLOCK BLOCK_SIZE_BYTES
 
 #define AWAKE      "maintenance: awake"
-#define BEFORE     "maintenance: before a step of a pass"
+#define BEFORE     "maintenance: between two steps"
 #define AFTER_PASS "maintenance: after a pass"
 
 static void write_length(struct device *device, block_no block, size_t length)

@@ -238,6 +238,20 @@ static unsigned naive_run(const uint64_t *map, unsigned count)
     return ARENA_PAGES;
 }
 
+/* The bits that stand in runs of at least `count`, counted the slow way. */
+static unsigned naive_bits_in_runs(const uint64_t *map, unsigned count)
+{
+    unsigned bits = 0, length = 0;
+    for (unsigned page = 0; page <= ARENA_PAGES; page++)
+        if (page < ARENA_PAGES && bitmap_test(map, page)) {
+            length++;
+        } else {
+            bits += length >= count ? length : 0;
+            length = 0;
+        }
+    return bits;
+}
+
 /* Every run length, by both ways, and the arena's own invariants. */
 static void check_arena(struct arena *arena)
 {
@@ -262,6 +276,10 @@ static void check_arena(struct arena *arena)
         unsigned found = arena_find_run(arena, count);
         if (found != expected)
             fault("a run of %u was found at %u, expected %u", count, found, expected);
+        unsigned in_runs = naive_bits_in_runs(arena->resident, count);
+        if (arena_resident_in_runs(arena, count) != in_runs)
+            fault("%u pages are said to stand in runs of %u, expected %u",
+                  arena_resident_in_runs(arena, count), count, in_runs);
     }
     if (arena->longest_run != longest)
         fault("the longest run is said to be %u, but is %u", arena->longest_run, longest);

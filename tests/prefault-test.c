@@ -170,37 +170,118 @@ static void background_work_is_woken_when_half_of_the_reserve_is_gone(void **sta
     device_finish(device);
 }
 
+static void reserve_is_refilled_in_the_middle_of_a_pass(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = device_of(&config);
+    must(device_start(device) == 0);
+    struct gate *gate = gate_set("maintenance: between two steps", GATE_STOPS_EACH);
+    maintenance_kick(device);
+    gate_await(gate, 1);
+    block_no blocks = 0;
+    while (device_statistic(device, pool_free) >= RESERVE / 2)
+        write_blocks(device, blocks++, 1);
+    gate_let_pass(gate);
+    gate_await(gate, 2);
+    assert_true(device_statistic(device, pool_free) >= RESERVE * 3 / 4);
+    gates_remove();
+    must_hold(device, 0, blocks);
+    device_finish(device);
+}
+
+/* Pages, one by one, of which seven of eight are given back, so that there is no run of eight. */
+struct singles {
+    struct page_run *page;
+    unsigned count;
+};
+
+static struct singles singles_take(struct pages *pages, unsigned count)
+{
+    struct singles singles = {calloc(count, sizeof *singles.page), count};
+    must(singles.page != NULL);
+    for (unsigned i = 0; i < count; i++)
+        must(pages_alloc(pages, 1, PAGE_MOVABLE, &singles.page[i]) == 0 &&
+             pages_touch(pages, &singles.page[i], 1) == 0);
+    return singles;
+}
+
+static bool is_kept(const struct page_run *page)
+{
+    return page->first % 8 == 7;
+}
+
+static void singles_give(struct pages *pages, struct singles *singles)
+{
+    for (unsigned i = 0; i < singles->count; i++)
+        if (!is_kept(&singles->page[i]))
+            pages_free(pages, &singles->page[i]);
+}
+
+static void singles_end(struct pages *pages, struct singles *singles)
+{
+    for (unsigned i = 0; i < singles->count; i++)
+        if (is_kept(&singles->page[i]))
+            pages_free(pages, &singles->page[i]);
+    free(singles->page);
+}
+
+static bool run_is_ready(struct pages *pages, struct page_run *run)
+{
+    must(pages_alloc(pages, 8, PAGE_MOVABLE, run) == 0);
+    return run->resident == 0xff;
+}
+
 static void a_reserve_of_single_pages_is_refilled_with_runs(void **state)
 {
     (void)state;
     struct device_config config = prefault_config();
     struct device *device = prefaulted_device(&config);
     struct pages *pages = device->pages;
-    const unsigned count = RESERVE / PAGE_SIZE_BYTES;
-    struct page_run *single = calloc(count + 1, sizeof *single), run[64];
-    unsigned taken = 0;
-    while (taken < count && pages_alloc(pages, 1, PAGE_MOVABLE, &single[taken]) == 0 &&
-           single[taken].resident == 1)
-        taken++;
-    assert_true(taken > count * 9 / 10);
-    pages_free(pages, &single[taken]); /* the first that was not ready */
-    for (unsigned i = 0; i < taken; i += 2)
-        pages_free(pages, &single[i]);
+    const unsigned target = RESERVE / PAGE_SIZE_BYTES;
+    struct page_run run[RESERVE / PAGE_SIZE_BYTES / 2 / 8];
+    struct singles singles = singles_take(pages, (unsigned)pages_free_resident(pages));
+    singles_give(pages, &singles);
+    assert_in_range(pages_free_resident(pages), target * 3 / 4, target);
     atomic_store(&device->maintenance.is_nudged, false);
-    must(pages_alloc(pages, 8, PAGE_MOVABLE, &run[0]) == 0);
-    assert_true(run[0].resident != 0xff);                     /* there are no more runs, */
+    assert_false(run_is_ready(pages, &run[0]));               /* there are no runs, */
     assert_true(atomic_load(&device->maintenance.is_nudged)); /* which is told, */
     pages_free(pages, &run[0]);
 
-    (void)pages_refill(pages, count, UINT64_MAX); /* and mended, */
-    for (unsigned i = 0; i < array_count(run); i++)
-        must(pages_alloc(pages, 8, PAGE_MOVABLE, &run[i]) == 0 && run[i].resident == 0xff);
+    (void)pages_refill(pages, target, UINT64_MAX); /* and mended: half are in runs. */
+    atomic_store(&device->maintenance.is_nudged, false);
+    assert_true(run_is_ready(pages, &run[0]));
+    assert_false(atomic_load(&device->maintenance.is_nudged));
+    for (unsigned i = 1; i < array_count(run); i++)
+        assert_true(run_is_ready(pages, &run[i]));
     for (unsigned i = 0; i < array_count(run); i++)
         pages_free(pages, &run[i]);
-    assert_true(pages_free_resident(pages) <= count + count / 2 + 8); /* within bounds. */
-    for (unsigned i = 1; i < taken; i += 2)
-        pages_free(pages, &single[i]);
-    free(single);
+    singles_end(pages, &singles);
+    device_finish(device);
+}
+
+static void for_the_sake_of_runs_a_reserve_grows_by_half_at_most(void **state)
+{
+    (void)state;
+    struct device_config config = prefault_config();
+    struct device *device = prefaulted_device(&config);
+    struct pages *pages = device->pages;
+    const unsigned target = RESERVE / PAGE_SIZE_BYTES;
+    struct singles singles = singles_take(pages, target * 8 / 5);
+    singles_give(pages, &singles);
+    uint64_t before = pages_free_resident(pages);
+    assert_in_range(before, target * 5 / 4, target * 3 / 2 - 1);
+    (void)pages_refill(pages, target, UINT64_MAX);
+    assert_in_range(pages_free_resident(pages), before + 1, target * 3 / 2);
+
+    struct gate *after = gate_set("maintenance: after a pass", GATE_COUNTS);
+    must(device_start(device) == 0);
+    maintenance_kick(device);
+    gate_await(after, 1); /* which gives none of that back */
+    device_stop(device);
+    gates_remove();
+    assert_in_range(pages_free_resident(pages), before + 1, target * 3 / 2);
+    singles_end(pages, &singles);
     device_finish(device);
 }
 
@@ -289,7 +370,9 @@ int main(void)
         cmocka_unit_test(the_words_of_the_next_arena_are_there_before_it_is_used),
         cmocka_unit_test(background_work_leaves_the_pages_that_writers_find_next),
         cmocka_unit_test(background_work_is_woken_when_half_of_the_reserve_is_gone),
+        cmocka_unit_test(reserve_is_refilled_in_the_middle_of_a_pass),
         cmocka_unit_test(a_reserve_of_single_pages_is_refilled_with_runs),
+        cmocka_unit_test(for_the_sake_of_runs_a_reserve_grows_by_half_at_most),
         cmocka_unit_test(writes_go_on_without_a_reserve_and_say_so),
         cmocka_unit_test(the_smallest_limit_has_room_for_all_that_is_made_resident),
         cmocka_unit_test(a_limit_that_was_lowered_refuses_the_start),

@@ -557,6 +557,30 @@ static void write_algorithm_changes_while_a_block_is_recompressed(void **state)
     }
 }
 
+static void *recompress_until_interrupted(void *context)
+{
+    struct fixture *fixture = context;
+    const struct recompress_request all = {0};
+    struct recompress_result result;
+    must(device_recompress(fixture->device, &all, &result) == -EINTR);
+    must(result.tried == 1);
+    must(device_recompress(fixture->device, &all, &result) == -EINTR && result.tried <= 1);
+    return NULL;
+}
+
+static void device_that_ends_waits_for_one_block_not_for_all(void **state)
+{
+    (void)state;
+    struct fixture *fixture = new_fixture(LENGTH);
+    struct gate *gate = gate_set(LOADED, GATE_STOPS_FIRST);
+    pthread_t thread = thread_start(recompress_until_interrupted, fixture);
+    gate_await(gate, 1);
+    device_interrupt(fixture->device);
+    gate_open(gate);
+    thread_join(thread);
+    finish(fixture);
+}
+
 int main(void)
 {
     watchdog_start("recompress-race-test", 300);
@@ -573,6 +597,7 @@ int main(void)
         cmocka_unit_test(block_is_marked_idle_while_it_is_recompressed_and_nothing_waits),
         cmocka_unit_test(change_of_the_algorithm_waits_for_the_block_and_ends_the_walk),
         cmocka_unit_test(write_algorithm_changes_while_a_block_is_recompressed),
+        cmocka_unit_test(device_that_ends_waits_for_one_block_not_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * swap-check-test.c: what uzram swap check sees in a /proc and a /sys that are made up, and what it
- * thinks of facts that are (tool/swap_facts.h); the devices and the state it goes by.
+ * thinks of facts that are (tool/swap/facts.h); the devices and the state it goes by.
  */
 #include <errno.h>
 #include <ftw.h>
@@ -16,9 +16,9 @@
 #include <cmocka.h>
 
 #include "common/units.h"
-#include "tool/nbd_device.h"
-#include "tool/swap_facts.h"
-#include "tool/swap_state.h"
+#include "tool/swap/nbd_device.h"
+#include "tool/swap/facts.h"
+#include "tool/swap/state.h"
 
 #define SERVER 4321
 #define CLIENT 4322

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * swap-plan-test.c: what swap is to be set up, from files and command lines (tool/swap_plan.h).
+ * swap-plan-test.c: what swap is to be set up, from files and command lines (tool/swap/plan.h).
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "common/units.h"
-#include "tool/swap_plan.h"
+#include "tool/swap/plan.h"
 
 #define RAM_BYTES (8 * GIB)
 

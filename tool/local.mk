@@ -14,22 +14,22 @@ tool_uzram_SOURCES = \
 	tool/list.c \
 	tool/map.c \
 	tool/metrics.c \
-	tool/nbd_device.c tool/nbd_device.h \
 	tool/program.c tool/program.h \
 	tool/servers.c tool/servers.h \
 	tool/set.c \
 	tool/status.c \
-	tool/swap.c tool/swap.h \
-	tool/swap_amount.c \
-	tool/swap_check.c \
-	tool/swap_config.c \
-	tool/swap_facts.c tool/swap_facts.h \
-	tool/swap_judge.c \
-	tool/swap_plan.c tool/swap_plan.h \
-	tool/swap_start.c \
-	tool/swap_state.c tool/swap_state.h \
-	tool/swap_steps.c tool/swap_steps.h \
-	tool/swap_stop.c \
+	tool/swap/amount.c \
+	tool/swap/check.c \
+	tool/swap/config.c \
+	tool/swap/facts.c tool/swap/facts.h \
+	tool/swap/judge.c \
+	tool/swap/nbd_device.c tool/swap/nbd_device.h \
+	tool/swap/plan.c tool/swap/plan.h \
+	tool/swap/start.c \
+	tool/swap/state.c tool/swap/state.h \
+	tool/swap/steps.c tool/swap/steps.h \
+	tool/swap/stop.c \
+	tool/swap/swap.c tool/swap/swap.h \
 	tool/table.c tool/table.h \
 	tool/terminal.c tool/terminal.h \
 	tool/top.c \
@@ -44,28 +44,28 @@ dist_bashcompletion_DATA = tool/completion/uzram
 
 # Swap at boot: a unit, which nobody enables but the administrator, and what it is to set up.
 swapconfdir = $(sysconfdir)/uzram
-dist_swapconf_DATA = tool/swap.conf
+dist_swapconf_DATA = tool/swap/swap.conf
 if SYSTEMD_UNIT
-systemdsystemunit_DATA = tool/uzram-swap.service
+systemdsystemunit_DATA = tool/swap/uzram-swap.service
 endif
-EXTRA_DIST += tool/uzram-swap.service.in
-CLEANFILES += tool/uzram-swap.service
+EXTRA_DIST += tool/swap/uzram-swap.service.in
+CLEANFILES += tool/swap/uzram-swap.service
 
-tool/uzram-swap.service: tool/uzram-swap.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) tool && $(SED) -e 's|@bindir[@]|$(bindir)|g' \
+tool/swap/uzram-swap.service: tool/swap/uzram-swap.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) tool/swap && $(SED) -e 's|@bindir[@]|$(bindir)|g' \
 		-e 's|@sysconfdir[@]|$(sysconfdir)|g' \
-		$(top_srcdir)/tool/uzram-swap.service.in >$@.new && mv $@.new $@
+		$(top_srcdir)/tool/swap/uzram-swap.service.in >$@.new && mv $@.new $@
 
-man1_MANS += tool/uzram.1 tool/uzram-swap.1
-EXTRA_DIST += tool/uzram.pod tool/uzram-swap.pod
-CLEANFILES += tool/uzram.1 tool/uzram-swap.1
+man1_MANS += tool/uzram.1 tool/swap/uzram-swap.1
+EXTRA_DIST += tool/uzram.pod tool/swap/uzram-swap.pod
+CLEANFILES += tool/uzram.1 tool/swap/uzram-swap.1
 
 tool/uzram.1: tool/uzram.pod
 	$(AM_V_GEN)$(MKDIR_P) tool && $(POD2MAN) --section=1 --center="uzram" --utf8 \
 		--release="uzram-$(VERSION)" --name=uzram \
 		$(top_srcdir)/tool/uzram.pod $@.new && mv $@.new $@
 
-tool/uzram-swap.1: tool/uzram-swap.pod
-	$(AM_V_GEN)$(MKDIR_P) tool && $(POD2MAN) --section=1 --center="uzram" --utf8 \
+tool/swap/uzram-swap.1: tool/swap/uzram-swap.pod
+	$(AM_V_GEN)$(MKDIR_P) tool/swap && $(POD2MAN) --section=1 --center="uzram" --utf8 \
 		--release="uzram-$(VERSION)" --name=uzram-swap \
-		$(top_srcdir)/tool/uzram-swap.pod $@.new && mv $@.new $@
+		$(top_srcdir)/tool/swap/uzram-swap.pod $@.new && mv $@.new $@

@@ -8,8 +8,8 @@
  *
  * `blocks` is the folder of them: "/sys/block", or a test's. A name is "nbdN".
  */
-#ifndef UZRAM_TOOL_NBD_DEVICE_H
-#define UZRAM_TOOL_NBD_DEVICE_H
+#ifndef UZRAM_TOOL_SWAP_NBD_DEVICE_H
+#define UZRAM_TOOL_SWAP_NBD_DEVICE_H
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * swap_steps.h: what swap is set up by, step by step, and how each is undone.
+ * steps.h: what swap is set up by, step by step, and how each is undone.
  *
  *      nbdkit ─▶ its state ─▶ nbd-client ─▶ max_sectors_kb ─▶ mkswap ─▶ swapon
  *
@@ -14,8 +14,8 @@
 #define UZRAM_TOOL_SWAP_STEPS_H
 
 #include "tool/program.h"
-#include "tool/swap_plan.h"
-#include "tool/swap_state.h"
+#include "tool/swap/plan.h"
+#include "tool/swap/state.h"
 
 #define PROC_SWAPS "/proc/swaps"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* swap_config.c: a plan from a file. */
+/* config.c: a plan from a file. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/swap_plan.h"
+#include "tool/swap/plan.h"
 
 /* Without the white space around it; the text is changed. */
 static char *trim(char *text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* swap_check.c: uzram swap check: proves that swap here can't hang, or says what is wrong. */
+/* check.c: uzram swap check: proves that swap here can't hang, or says what is wrong. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +9,9 @@
 
 #include "common/parse.h"
 #include "tool/servers.h"
-#include "tool/swap.h"
-#include "tool/swap_facts.h"
-#include "tool/swap_state.h"
+#include "tool/swap/swap.h"
+#include "tool/swap/facts.h"
+#include "tool/swap/state.h"
 
 #define LINES_BYTES_MAX 16384
 

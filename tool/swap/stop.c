@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* swap_stop.c: uzram swap stop: ends what uzram swap start has set up. */
+/* stop.c: uzram swap stop: ends what uzram swap start has set up. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 
 #include "common/units.h"
 #include "tool/format.h"
-#include "tool/swap.h"
-#include "tool/swap_steps.h"
+#include "tool/swap/swap.h"
+#include "tool/swap/steps.h"
 
 /* The last step, which undoing begins with: swapping off, the only one that may be refused. */
 #define STEP_ON (SWAP_STEP_COUNT - 1)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* swap.c: uzram swap: which of its commands is meant, and who may. */
-#include "tool/swap.h"
+#include "tool/swap/swap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool/swap_state.h"
+#include "tool/swap/state.h"
 
 static int run(const struct command *command, int argc, char **argv);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tool/swap_steps.h"
+#include "tool/swap/steps.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +12,7 @@
 #include "control/client.h"
 #include "control/listener.h"
 #include "tool/command.h"
-#include "tool/nbd_device.h"
+#include "tool/swap/nbd_device.h"
 
 /* How long what should take a moment is waited for, and how often it is looked for. */
 #define SERVER_BEGINS_MS   30000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tool/nbd_device.h"
+#include "tool/swap/nbd_device.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * swap_facts.h: what `uzram swap check` looks at, and what it thinks of it.
+ * facts.h: what `uzram swap check` looks at, and what it thinks of it.
  *
  *      /proc/PID/…  /proc/sys/vm/…  ─┐
  *      /sys/block/nbdN/…             ├─▶ struct swap_facts ─▶ swap_judge ─▶ lines for people

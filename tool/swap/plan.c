@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tool/swap_plan.h"
+#include "tool/swap/plan.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +12,7 @@
 #include "device/settings.h"
 #include "tool/command.h"
 #include "tool/format.h"
-#include "tool/nbd_device.h"
+#include "tool/swap/nbd_device.h"
 
 /* The kernel needs ten pages; less than this was meant as something else. */
 #define SIZE_BYTES_MIN MIB

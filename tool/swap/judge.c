@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * swap_judge.c: whether swap can hang, by the facts; each with the reason, and what to do.
+ * judge.c: whether swap can hang, by the facts; each with the reason, and what to do.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -8,8 +8,8 @@
 
 #include "common/units.h"
 #include "tool/format.h"
-#include "tool/nbd_device.h"
-#include "tool/swap_facts.h"
+#include "tool/swap/nbd_device.h"
+#include "tool/swap/facts.h"
 
 /*
  * Real-time threads may go below the minimum by a quarter of it (a half from 6.3 on). A

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * swap_state.h: the swap that `uzram swap start` has set up, by its names, and what is left of it.
+ * state.h: the swap that `uzram swap start` has set up, by its names, and what is left of it.
  *
  *      /run/uzram/                    mode 0700
  *          swap.lock                  held while one is being set up or ended
@@ -20,7 +20,7 @@
 #include <sys/types.h>
 
 #include "common/compiler.h"
-#include "tool/nbd_device.h"
+#include "tool/swap/nbd_device.h"
 
 #define SWAP_FOLDER "/run/uzram"
 

@@ -2,13 +2,13 @@
 /*
  * swap.h: uzram swap: its three commands, and what they share.
  *
- *      swap.c ─┬─▶ swap_start.c ─┬─▶ swap_plan.h     what is wanted
- *              │                 └─▶ swap_steps.h    how it is made, and undone
- *              ├─▶ swap_stop.c ────▶ swap_steps.h
- *              └─▶ swap_check.c ───▶ swap_facts.h ─▶ swap_judge.c
+ *      swap.c ─┬─▶ start.c ─┬─▶ plan.h     what is wanted
+ *              │            └─▶ steps.h    how it is made, and undone
+ *              ├─▶ stop.c ────▶ steps.h
+ *              └─▶ check.c ───▶ facts.h ─▶ judge.c
  */
-#ifndef UZRAM_TOOL_SWAP_H
-#define UZRAM_TOOL_SWAP_H
+#ifndef UZRAM_TOOL_SWAP_SWAP_H
+#define UZRAM_TOOL_SWAP_SWAP_H
 
 #include "tool/command.h"
 

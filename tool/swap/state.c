@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tool/swap_state.h"
+#include "tool/swap/state.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tool/swap_facts.h"
+#include "tool/swap/facts.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -12,8 +12,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "tool/nbd_device.h"
-#include "tool/swap_state.h"
+#include "tool/swap/nbd_device.h"
+#include "tool/swap/state.h"
 
 #define LINE_BYTES 512
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* swap_amount.c: amounts of memory that may depend on how much there is. */
+/* amount.c: amounts of memory that may depend on how much there is. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/parse.h"
-#include "tool/swap_plan.h"
+#include "tool/swap/plan.h"
 
 /* min(min(min(… deeper is not meant. */
 #define NESTING_MAX 4

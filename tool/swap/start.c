@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * swap_start.c: uzram swap start: sees first whether all is there that is needed, then makes step
+ * start.c: uzram swap start: sees first whether all is there that is needed, then makes step
  * after step; what fails, or is interrupted, is undone with all before it.
  */
 #include <errno.h>
@@ -11,8 +11,8 @@
 
 #include "common/units.h"
 #include "tool/format.h"
-#include "tool/swap.h"
-#include "tool/swap_steps.h"
+#include "tool/swap/swap.h"
+#include "tool/swap/steps.h"
 
 #define SENTENCE_BYTES_MAX 4096
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * swap_plan.h: what swap is to be set up, from a file and a command line, checked before anything
+ * plan.h: what swap is to be set up, from a file and a command line, checked before anything
  * is done.
  *
  *      FILE: KEY = VALUE ─▶ swap_plan_read ─┐
