@@ -7,6 +7,7 @@
  *      uzram    the device, in process
  *      zram     the kernel's, by pread and pwrite (O_DIRECT) on its block device
  *      memcpy   a plain array of blocks: what no compression would cost
+ *      nbd      a disk behind an NBD server's socket, whose path is the device to use
  *
  * Each is opened for a number of blocks, all empty. Different threads use different blocks.
  */
@@ -43,6 +44,6 @@ struct contestant_kind {
 };
 
 extern const struct contestant_kind contestant_codec, contestant_uzram, contestant_zram,
-    contestant_memcpy;
+    contestant_memcpy, contestant_nbd;
 
 #endif

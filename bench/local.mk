@@ -7,6 +7,7 @@ bench_light_programs = \
 	bench/density \
 	bench/drivers \
 	bench/growth \
+	bench/load \
 	bench/maintenance \
 	bench/memdescs \
 	bench/recompress \
@@ -14,19 +15,20 @@ bench_light_programs = \
 bench_programs = $(bench_light_programs) bench/drivers-without-statistics
 
 EXTRA_PROGRAMS += $(bench_programs)
+check_LTLIBRARIES += bench/allocations.la
 CLEANFILES += $(bench_programs)
 EXTRA_DIST += \
 	bench/capture-pages \
-	bench/plots \
+	bench/counts \
 	bench/functions.sh \
-	bench/instructions \
 	bench/make-pages \
+	bench/plots \
 	bench/programs \
 	bench/report \
 	bench/server \
 	bench/statistics-cost
 
-bench: $(bench_programs)
+bench: $(bench_programs) bench/allocations.la
 .PHONY: bench
 
 bench_support = bench/support.c bench/support.h
@@ -41,6 +43,14 @@ bench_drivers_LDADD = libuzram.la
 bench_growth_SOURCES = bench/growth.c $(bench_support)
 bench_growth_CPPFLAGS = $(release_cppflags)
 bench_growth_LDADD = libuzram.la
+bench_load_SOURCES = \
+	bench/contestant-nbd.c \
+	bench/contestant-process.c \
+	bench/contestant.h \
+	bench/load.c \
+	$(bench_support)
+bench_load_CPPFLAGS = $(release_cppflags)
+bench_load_LDADD = libuzram.la
 bench_maintenance_SOURCES = bench/maintenance.c $(bench_latency) $(bench_support)
 bench_maintenance_CPPFLAGS = $(release_cppflags)
 bench_maintenance_LDADD = libuzram.la
@@ -71,3 +81,9 @@ bench_drivers_without_statistics_SOURCES = \
 bench_drivers_without_statistics_CPPFLAGS = $(release_cppflags) -DUZRAM_WITHOUT_CLASS_STATISTICS
 bench_drivers_without_statistics_CFLAGS = $(core_cflags)
 bench_drivers_without_statistics_LDADD = $(core_libs)
+
+# What bench/counts preloads into a server. Never installed, but libtool makes no shared object without
+# a place for it.
+bench_allocations_la_SOURCES = bench/allocations.c
+bench_allocations_la_CPPFLAGS = $(release_cppflags)
+bench_allocations_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
