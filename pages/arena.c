@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static_assert(sizeof(struct arena) == 168, "a drawing of what an arena costs is in the design");
+static_assert(sizeof(struct arena) == 176, "a drawing of what an arena costs is in the design");
 
 /* map &= map >> shift over the whole set, 0 < shift < 64. */
 static void and_with_shifted(uint64_t map[ARENA_WORDS], unsigned shift)
@@ -62,6 +62,7 @@ void arena_init(struct arena *arena, unsigned guarded)
     list_init(&arena->warm);
     arena->free_count = (uint16_t)(ARENA_PAGES - guarded);
     arena->resident_count = 0;
+    arena->ready_count = 0;
     arena->longest_run = ARENA_RUN_MAX;
     arena->guarded = (uint8_t)guarded;
 }
@@ -91,18 +92,41 @@ bool arena_has_resident_run(const struct arena *arena, unsigned count)
     return arena->resident_count >= count && first_run(arena->resident, count) < ARENA_PAGES;
 }
 
-unsigned arena_resident_in_runs(const struct arena *arena, unsigned count)
+/* Leaves in `set` the bits that stand in runs of `count` set bits or more. */
+static void keep_runs(uint64_t set[ARENA_WORDS], unsigned count)
 {
-    uint64_t runs[ARENA_WORDS], starts[ARENA_WORDS];
-    if (arena->resident_count < count)
-        return 0;
-    memcpy(starts, arena->resident, sizeof starts);
-    keep_run_starts(starts, 1, count);
-    memcpy(runs, starts, sizeof runs);
+    uint64_t starts[ARENA_WORDS];
+    keep_run_starts(set, 1, count);
+    memcpy(starts, set, sizeof starts);
     for (unsigned shift = 1; shift < count; shift++)
         for (unsigned i = 0; i < ARENA_WORDS; i++)
-            runs[i] |= starts[i] << shift | (i > 0 ? starts[i - 1] >> (64 - shift) : 0);
+            set[i] |= starts[i] << shift | (i > 0 ? starts[i - 1] >> (64 - shift) : 0);
+}
+
+unsigned arena_resident_in_runs(const struct arena *arena, unsigned count)
+{
+    uint64_t runs[ARENA_WORDS];
+    if (arena->resident_count < count)
+        return 0;
+    memcpy(runs, arena->resident, sizeof runs);
+    keep_runs(runs, count);
     return bitmap_count(runs, ARENA_WORDS);
+}
+
+void arena_cold(const struct arena *arena, unsigned count, uint64_t set[ARENA_WORDS])
+{
+    memcpy(set, arena->free, sizeof arena->free);
+    keep_runs(set, count);
+    for (unsigned i = 0; i < ARENA_WORDS; i++)
+        set[i] &= ~arena->resident[i];
+}
+
+void arena_scattered(const struct arena *arena, unsigned count, uint64_t set[ARENA_WORDS])
+{
+    memcpy(set, arena->resident, sizeof arena->resident);
+    keep_runs(set, count);
+    for (unsigned i = 0; i < ARENA_WORDS; i++)
+        set[i] = arena->resident[i] & ~set[i];
 }
 
 page_mask arena_take(struct arena *arena, unsigned first, unsigned count)

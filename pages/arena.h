@@ -39,9 +39,10 @@ struct arena {
     uint64_t free[ARENA_WORDS];
     uint64_t resident[ARENA_WORDS];
     struct list by_fullness; /* in the list of its longest run and fullness, or its isolator's */
-    struct list warm;        /* in the list of arenas with resident_count > 0 */
+    struct list warm;        /* in one of the lists of arenas with resident_count > 0 */
     uint16_t free_count;
     uint16_t resident_count;
+    uint16_t ready_count; /* of these, in runs that are kept ready; the page source's affair */
     uint8_t longest_run;
     uint8_t state;    /* enum arena_state */
     uint8_t mobility; /* enum page_mobility */
@@ -61,8 +62,14 @@ unsigned arena_find_run(const struct arena *arena, unsigned count);
 bool arena_has_resident_run(const struct arena *arena, unsigned count);
 
 /* How many free resident pages have so many neighbours of their kind that they make a run of
- * `count`. */
+ * `count` (1 to 64). */
 unsigned arena_resident_in_runs(const struct arena *arena, unsigned count);
+
+/* Sets the bits of free pages that aren't resident, in runs of `count` free pages or more. */
+void arena_cold(const struct arena *arena, unsigned count, uint64_t set[ARENA_WORDS]);
+
+/* Sets the bits of free resident pages that are in no run of `count` of them, or more. */
+void arena_scattered(const struct arena *arena, unsigned count, uint64_t set[ARENA_WORDS]);
 
 /* Takes free pages; returns which of them are resident, bit 0 for the first. */
 page_mask arena_take(struct arena *arena, unsigned first, unsigned count);

@@ -24,6 +24,7 @@ int pages_isolate(struct pages *pages, uint64_t index, struct list *isolated)
     if (error == 0) {
         pages_unlist_locked(pages, &pages->arenas[index]);
         pages->arenas[index].state = ARENA_ISOLATED;
+        pages_relist_locked(pages, &pages->arenas[index]); /* not among those to take from */
         list_add(isolated, &pages->arenas[index].by_fullness);
     }
     lock_release(&pages->lock);

@@ -28,13 +28,28 @@ void pages_unlist_locked(struct pages *pages, struct arena *arena)
         pages->filled[arena->mobility][run] &= (uint16_t) ~(1u << full);
 }
 
+static bool is_for_takers(const struct arena *arena)
+{
+    return arena->state == ARENA_ACTIVE && arena->mobility == PAGE_MOVABLE;
+}
+
+/* Puts the arena into the warm list where it belongs, if into any. */
+static void rewarm_locked(struct pages *pages, struct arena *arena)
+{
+    unsigned ready =
+        pages->keeps_ready && is_for_takers(arena) ? arena_resident_in_runs(arena, READY_RUN) : 0;
+    if (arena->resident_count == 0 || (ready > 0) != (arena->ready_count > 0))
+        list_remove(&arena->warm);
+    if (arena->resident_count > 0 && list_is_empty(&arena->warm))
+        list_add(&pages->warm[ready > 0 ? WARM_RUNS : WARM_SINGLES], &arena->warm);
+    pages->ready_in_runs += ready;
+    pages->ready_in_runs -= arena->ready_count;
+    arena->ready_count = (uint16_t)ready;
+}
+
 void pages_relist_locked(struct pages *pages, struct arena *arena)
 {
-    if (arena->resident_count > 0 && list_is_empty(&arena->warm))
-        list_add(&pages->warm, &arena->warm);
-    else if (arena->resident_count == 0)
-        list_remove(&arena->warm);
-
+    rewarm_locked(pages, arena);
     if (arena->state != ARENA_ACTIVE)
         return;
     unsigned run = arena->longest_run, full = pages_fullness(arena);
@@ -131,7 +146,8 @@ int pages_create(uint64_t page_count_max, struct budget *budget, struct pages **
     pages->map.page_count = pages->arena_count * ARENA_PAGES;
     pages->budget = budget;
     lock_init(&pages->lock, LOCK_RANK_PAGES);
-    list_init(&pages->warm);
+    for (unsigned kind = 0; kind < WARM_KINDS; kind++)
+        list_init(&pages->warm[kind]);
     list_init(&pages->retired);
     for (unsigned mobility = 0; mobility < PAGE_MOBILITY_COUNT; mobility++)
         for (unsigned run = 0; run < RUN_LENGTH_COUNT; run++)
@@ -182,18 +198,21 @@ struct arena *pages_fullest_with_run_locked(struct pages *pages, unsigned count,
     return container_of(pages->by_fullness[mobility][run][full].next, struct arena, by_fullness);
 }
 
-/* An arena that has a run of `count` resident pages, if one of the first few has. */
-static struct arena *ready_with_run_locked(struct pages *pages, unsigned count,
-                                           enum page_mobility mobility)
+/*
+ * An arena that has a run of `count` resident pages: for short ones, one that has no long ones, if
+ * one of the first few of those will do.
+ */
+static struct arena *ready_with_run_locked(struct pages *pages, unsigned count)
 {
-    unsigned looks = 0;
-    list_for_each (link, &pages->warm) {
-        struct arena *arena = container_of(link, struct arena, warm);
-        if (arena->state == ARENA_ACTIVE && arena->mobility == mobility &&
-            arena_has_resident_run(arena, count))
-            return arena;
-        if (++looks == LOOKS_MAX)
-            break;
+    for (unsigned kind = count < READY_RUN ? WARM_SINGLES : WARM_RUNS; kind < WARM_KINDS; kind++) {
+        unsigned looks = 0;
+        list_for_each (link, &pages->warm[kind]) {
+            struct arena *arena = container_of(link, struct arena, warm);
+            if (is_for_takers(arena) && arena_has_resident_run(arena, count))
+                return arena;
+            if (++looks == LOOKS_MAX)
+                break;
+        }
     }
     return NULL;
 }
@@ -203,22 +222,26 @@ static struct arena *arena_for_run_locked(struct pages *pages, unsigned count,
                                           enum page_mobility mobility, int *error)
 {
     struct arena *arena = NULL;
-    if (pages->keeps_ready) {
-        arena = ready_with_run_locked(pages, count, mobility);
-        pages->lacks_runs |= arena == NULL;
-    }
+    if (pages->keeps_ready && mobility == PAGE_MOVABLE)
+        arena = ready_with_run_locked(pages, count);
     if (arena == NULL)
         arena = pages_fullest_with_run_locked(pages, count, mobility);
-    return arena != NULL ? arena : pages_activate_locked(pages, mobility, error);
+    if (arena == NULL)
+        arena = pages_activate_locked(pages, mobility, error);
+    if (pages->keeps_ready && arena != NULL)
+        pages->lacks_runs |= !arena_has_resident_run(arena, count);
+    return arena;
 }
 
-/* After pages were taken: whether that left too few resident ones, or none that were long enough.
+/*
+ * After pages were taken: whether that has left less than half of what is to be ready, in runs or
+ * at all, or some were not ready.
  */
-static void tell_if_low(struct pages *pages, bool lacks_runs)
+static bool is_low_locked(const struct pages *pages)
 {
     uint64_t low = atomic_load_explicit(&pages->low_pages, memory_order_relaxed);
-    if (pages->low != NULL && (lacks_runs || pages_free_resident(pages) < low))
-        pages->low(pages->low_context);
+    return pages->keeps_ready && (pages->lacks_runs || pages_free_resident(pages) < low ||
+                                  pages->ready_in_runs < low / 2);
 }
 
 void pages_keep_ready(struct pages *pages, void (*low)(void *context), void *context)
@@ -245,9 +268,10 @@ int pages_alloc(struct pages *pages, unsigned count, enum page_mobility mobility
         run->first = arena_first_page(pages, arena) + first;
         run->count = (uint8_t)count;
     }
-    bool lacks_runs = pages->lacks_runs;
+    bool is_low = is_low_locked(pages);
     lock_release(&pages->lock);
-    tell_if_low(pages, lacks_runs);
+    if (is_low && pages->low != NULL)
+        pages->low(pages->low_context);
     return error;
 }
 

@@ -155,11 +155,11 @@ uint64_t pages_sparse_arena(struct pages *pages, unsigned free_pages_min);
 
 /*
  * From now on takers get resident pages while there are any, rather than the next of the fullest
- * arena, and take no page fault for them: pages_refill keeps pages for descriptors ready too, and
- * the words of the next arena, half of its target in runs, and words are never given back. `low`
- * (or NULL) is called when less than half of what pages_refill was last asked for is left, or no
- * run that is long enough, by whoever has taken the rest, with any locks held: it must do no more
- * than wake somebody. Called before the pages are used.
+ * arena, and take no page fault for them. pages_refill makes half of its target ready in runs,
+ * beside all single pages that there are, pages for descriptors, and the words of the next arena;
+ * words are never given back. `low` (or NULL) is called when less than half of what pages_refill
+ * was last asked for is left, in runs or at all, by whoever has taken the rest, with any locks
+ * held: it must do no more than wake somebody. Called before the pages are used.
  */
 void pages_keep_ready(struct pages *pages, void (*low)(void *context), void *context);
 

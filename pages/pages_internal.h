@@ -22,6 +22,12 @@
 /* Arenas looked at for the best one before the best so far is taken: bounds the lock's hold. */
 #define LOOKS_MAX 64
 
+/* The longest runs that are kept ready: of single pages left between others, no zspage is made. */
+#define READY_RUN 8
+
+/* Arenas with free resident pages, by whether these are in runs that takers are to find ready. */
+enum warm_kind { WARM_SINGLES, WARM_RUNS, WARM_KINDS };
+
 /* The first page is never given out, so that position 0 is nobody's. */
 #define GUARD_PAGES 1
 
@@ -37,10 +43,11 @@ struct pages {
     struct lock lock; /* all below; LOCK_RANK_PAGES */
     struct list by_fullness[PAGE_MOBILITY_COUNT][RUN_LENGTH_COUNT][FULLNESS_COUNT];
     uint16_t filled[PAGE_MOBILITY_COUNT][RUN_LENGTH_COUNT];
-    struct list warm;      /* arenas with free resident pages, isolated ones too */
-    struct list retired;   /* arenas that were active and are not */
-    uint64_t arenas_known; /* arenas 0 … arenas_known-1 were active once */
-    bool lacks_runs;       /* somebody took a run that was not ready, since the last refill */
+    struct list warm[WARM_KINDS]; /* arenas with free resident pages, isolated ones too */
+    uint64_t ready_in_runs;       /* the sum of their ready_count */
+    struct list retired;          /* arenas that were active and are not */
+    uint64_t arenas_known;        /* arenas 0 … arenas_known-1 were active once */
+    bool lacks_runs; /* somebody took a run that was not ready, since the last refill */
     uint64_t arenas_active;
     uint64_t arenas_retired;
     uint64_t bookkeeping_pages;

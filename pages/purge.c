@@ -24,9 +24,6 @@
 /* Pages that are kept ready for descriptors, each of which describes 64 zspages. */
 #define UNMOVABLE_READY 8
 
-/* The longest runs that are kept ready: of single pages left between others, no zspage is made. */
-#define READY_RUN 8
-
 /* With pages_keep_ready, how many are populated at once: until all are, writers have none of them,
  * and where memory is short that takes its time. */
 #define READY_BATCH 64
@@ -38,25 +35,20 @@ struct batch {
     struct page_run run[RUNS_MAX];
 };
 
-/*
- * Takes up to max_pages of the arena's free pages, those that are resident or those that are not,
- * as runs of neighbours.
- */
-static void take_batch_locked(struct pages *pages, struct arena *arena, bool resident,
-                              uint64_t max_pages, struct batch *batch)
+/* Takes up to max_pages of the arena's free pages in `set`, as runs of neighbours. */
+static void take_batch_locked(struct pages *pages, struct arena *arena,
+                              const uint64_t set[ARENA_WORDS], uint64_t max_pages,
+                              struct batch *batch)
 {
     *batch = (struct batch){.arena = arena};
     unsigned page = 0;
     while (batch->count < RUNS_MAX && batch->pages < max_pages) {
-        page = bitmap_next_set(arena->free, ARENA_WORDS, page);
-        while (page < ARENA_PAGES && bitmap_test(arena->resident, page) != resident)
-            page = bitmap_next_set(arena->free, ARENA_WORDS, page + 1);
+        page = bitmap_next_set(set, ARENA_WORDS, page);
         if (page >= ARENA_PAGES)
             return;
         unsigned length = 1;
         while (length < PAGE_RUN_MAX && page + length < ARENA_PAGES &&
-               batch->pages + length < max_pages && bitmap_test(arena->free, page + length) &&
-               bitmap_test(arena->resident, page + length) == resident)
+               batch->pages + length < max_pages && bitmap_test(set, page + length))
             length++;
         struct page_run *run = &batch->run[batch->count++];
         run->first = arena_first_page(pages, arena) + page;
@@ -87,20 +79,33 @@ static unsigned neighbours(const struct batch *batch, unsigned first, size_t *by
     return end;
 }
 
-/* The emptiest of the first few arenas that have free resident pages. */
+/* The emptiest of the first few arenas that have free resident pages, those without runs first. */
 static struct arena *emptiest_warm_locked(struct pages *pages)
 {
     struct arena *best = NULL;
-    unsigned looks = 0;
-    list_for_each (link, &pages->warm) {
-        struct arena *arena = container_of(link, struct arena, warm);
-        bool is_for_descriptors = pages->keeps_ready && arena->mobility == PAGE_UNMOVABLE;
-        if (!is_for_descriptors && (best == NULL || arena->free_count > best->free_count))
-            best = arena;
-        if (++looks == LOOKS_MAX)
-            break;
+    for (unsigned kind = 0; kind < WARM_KINDS && best == NULL; kind++) {
+        unsigned looks = 0;
+        list_for_each (link, &pages->warm[kind]) {
+            struct arena *arena = container_of(link, struct arena, warm);
+            bool is_for_descriptors = pages->keeps_ready && arena->mobility == PAGE_UNMOVABLE;
+            if (!is_for_descriptors && (best == NULL || arena->free_count > best->free_count))
+                best = arena;
+            if (++looks == LOOKS_MAX)
+                break;
+        }
     }
     return best;
+}
+
+/* Takes free resident pages to be discarded: from an arena with runs, first what is in none. */
+static void take_warm_locked(struct pages *pages, struct arena *arena, uint64_t max_pages,
+                             struct batch *batch)
+{
+    uint64_t set[ARENA_WORDS];
+    arena_scattered(arena, READY_RUN, set);
+    bool has_some = bitmap_next_set(set, ARENA_WORDS, 0) < ARENA_PAGES;
+    take_batch_locked(pages, arena, arena->ready_count > 0 && has_some ? set : arena->resident,
+                      max_pages, batch);
 }
 
 /* Takes the arena out of service if it is empty and cold. True if its words went back, too. */
@@ -172,7 +177,7 @@ uint64_t pages_trim(struct pages *pages, uint64_t keep_pages, uint64_t max_pages
                 want = max_pages - trimmed;
             struct arena *arena = emptiest_warm_locked(pages);
             if (arena != NULL)
-                take_batch_locked(pages, arena, true, want, &batch);
+                take_warm_locked(pages, arena, want, &batch);
         }
         lock_release(&pages->lock);
         if (batch.count == 0)
@@ -210,24 +215,30 @@ uint64_t pages_trim(struct pages *pages, uint64_t keep_pages, uint64_t max_pages
 }
 
 /*
- * The arena that pages_alloc would take from next and that has cold free pages: the fullest, among
- * those with the longest runs. A new one if all free pages are resident.
+ * The arena that pages_alloc would take from next and that has cold free pages, in runs of `count`
+ * free pages or more: the fullest, among those with the longest runs. A new one if there is none.
+ * `set` says which pages they are.
  */
-static struct arena *next_cold_locked(struct pages *pages)
+static struct arena *next_cold_locked(struct pages *pages, unsigned count,
+                                      uint64_t set[ARENA_WORDS])
 {
     unsigned looks = 0;
-    for (unsigned run = RUN_LENGTH_COUNT - 1; run > 0; run--)
+    for (unsigned run = RUN_LENGTH_COUNT - 1; run >= count; run--)
         for (unsigned full = FULLNESS_COUNT; full-- > 0;)
             list_for_each (link, &pages->by_fullness[PAGE_MOVABLE][run][full]) {
                 struct arena *arena = container_of(link, struct arena, by_fullness);
-                if (arena->resident_count < arena->free_count)
+                arena_cold(arena, count, set);
+                if (bitmap_next_set(set, ARENA_WORDS, 0) < ARENA_PAGES)
                     return arena;
                 if (++looks == LOOKS_MAX)
                     goto none;
             }
 none:;
     int error;
-    return pages_activate_locked(pages, PAGE_MOVABLE, &error);
+    struct arena *arena = pages_activate_locked(pages, PAGE_MOVABLE, &error);
+    if (arena != NULL)
+        arena_cold(arena, count, set);
+    return arena;
 }
 
 /* For descriptors: the arena that the next page comes from, if too few of its pages are ready. */
@@ -292,43 +303,34 @@ static void refill_unmovable(struct pages *pages)
     struct batch batch = {0};
     lock_acquire(&pages->lock);
     struct arena *arena = next_unmovable_locked(pages);
-    if (arena != NULL)
-        take_batch_locked(pages, arena, false, UNMOVABLE_READY, &batch);
+    if (arena != NULL) {
+        uint64_t set[ARENA_WORDS];
+        arena_cold(arena, 1, set);
+        take_batch_locked(pages, arena, set, UNMOVABLE_READY, &batch);
+    }
     lock_release(&pages->lock);
     if (batch.count > 0)
         populate_batch(pages, &batch);
 }
 
-/* Of the free resident pages, those that zspages can be made of: in the arenas that are looked at.
- */
-static uint64_t ready_in_runs_locked(struct pages *pages)
-{
-    uint64_t count = 0;
-    unsigned looks = 0;
-    list_for_each (link, &pages->warm) {
-        const struct arena *arena = container_of(link, struct arena, warm);
-        if (arena->state == ARENA_ACTIVE && arena->mobility == PAGE_MOVABLE)
-            count += arena_resident_in_runs(arena, READY_RUN);
-        if (++looks == LOOKS_MAX)
-            break;
-    }
-    return count;
-}
-
 /*
- * How many pages are to be made resident: to the target, of which half is to be in runs. For their
- * sake it may become half as much again: single pages that are left between others don't go away.
+ * Takes pages to be made resident. First half of the target in runs, if runs are kept ready: what
+ * is free and resident may all be single pages between others. Then what is missing at all.
  */
-static uint64_t missing_locked(struct pages *pages, uint64_t target_pages)
+static void take_cold_locked(struct pages *pages, uint64_t target_pages, uint64_t max_pages,
+                             struct batch *batch)
 {
-    uint64_t warm = pages_free_resident(pages), most = target_pages + target_pages / 2;
-    uint64_t missing = warm < target_pages ? target_pages - warm : 0;
-    if (!pages->keeps_ready || missing >= target_pages / 2 || warm >= most)
-        return missing;
-    uint64_t in_runs = ready_in_runs_locked(pages);
-    if (in_runs + missing < target_pages / 2)
-        missing = target_pages / 2 - in_runs;
-    return missing < most - warm ? missing : most - warm;
+    uint64_t set[ARENA_WORDS], warm = pages_free_resident(pages);
+    bool lacks_runs = pages->keeps_ready && pages->ready_in_runs < target_pages / 2;
+    uint64_t want = warm < target_pages ? target_pages - warm : 0;
+    if (lacks_runs || (pages->keeps_ready && want > READY_BATCH))
+        want = READY_BATCH;
+    if (want > max_pages)
+        want = max_pages;
+    struct arena *arena =
+        want > 0 ? next_cold_locked(pages, lacks_runs ? READY_RUN : 1, set) : NULL;
+    if (arena != NULL)
+        take_batch_locked(pages, arena, set, want, batch);
 }
 
 uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_pages)
@@ -345,14 +347,7 @@ uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_p
             prepare_next_arena(pages);
         lock_acquire(&pages->lock);
         pages->lacks_runs = false;
-        uint64_t want = missing_locked(pages, target_pages);
-        if (want > max_pages - refilled)
-            want = max_pages - refilled;
-        if (pages->keeps_ready && want > READY_BATCH)
-            want = READY_BATCH;
-        struct arena *arena = want > 0 ? next_cold_locked(pages) : NULL;
-        if (arena != NULL)
-            take_batch_locked(pages, arena, false, want, &batch);
+        take_cold_locked(pages, target_pages, max_pages - refilled, &batch);
         lock_release(&pages->lock);
         if (batch.count == 0)
             break;

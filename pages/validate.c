@@ -65,9 +65,27 @@ static void check_total(struct report *report, const char *name, uint64_t counte
                      (unsigned long long)counted, (unsigned long long)sum);
 }
 
+/* What takers find ready: counted anew, and the list by which it is found. */
+static void check_ready(const struct pages *pages, const struct arena *arena, struct report *report)
+{
+    bool is_kept =
+        pages->keeps_ready && arena->state == ARENA_ACTIVE && arena->mobility == PAGE_MOVABLE;
+    unsigned ready = is_kept ? arena_resident_in_runs(arena, READY_RUN) : 0;
+    bool is_listed = false;
+    list_for_each (link, &pages->warm[ready > 0 ? WARM_RUNS : WARM_SINGLES])
+        is_listed |= container_of(link, struct arena, warm) == arena;
+    if (arena->ready_count != ready)
+        report_fault(report, "arena %llu: ready_count is %u, expected %u",
+                     (unsigned long long)arena_index(pages, arena), arena->ready_count, ready);
+    if (is_listed != (arena->resident_count > 0))
+        report_fault(report, "arena %llu: %s its list of warm arenas, with %u resident pages",
+                     (unsigned long long)arena_index(pages, arena), is_listed ? "in" : "not in",
+                     arena->resident_count);
+}
+
 void pages_validate(struct pages *pages, struct report *report)
 {
-    uint64_t active = 0, retired = 0, free_resident = 0, owned = 0;
+    uint64_t active = 0, retired = 0, free_resident = 0, owned = 0, ready = 0;
 
     for (uint64_t i = 0; i < pages->arenas_known; i++) {
         const struct arena *arena = &pages->arenas[i];
@@ -77,6 +95,8 @@ void pages_validate(struct pages *pages, struct report *report)
         }
         active++;
         free_resident += arena->resident_count;
+        ready += arena->ready_count;
+        check_ready(pages, arena, report);
         owned += ARENA_PAGES - arena->guarded - arena->free_count;
         const char *wrong = arena_validate(arena);
         if (wrong != NULL)
@@ -90,5 +110,6 @@ void pages_validate(struct pages *pages, struct report *report)
     check_total(report, "arenas_active", pages->arenas_active, active);
     check_total(report, "arenas_retired", pages->arenas_retired, retired);
     check_total(report, "owned_total", pages->owned_total, owned);
+    check_total(report, "ready_in_runs", pages->ready_in_runs, ready);
     check_total(report, "free_resident", pages_free_resident(pages), free_resident);
 }
