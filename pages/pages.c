@@ -228,20 +228,15 @@ static struct arena *arena_for_run_locked(struct pages *pages, unsigned count,
         arena = pages_fullest_with_run_locked(pages, count, mobility);
     if (arena == NULL)
         arena = pages_activate_locked(pages, mobility, error);
-    if (pages->keeps_ready && arena != NULL)
-        pages->lacks_runs |= !arena_has_resident_run(arena, count);
     return arena;
 }
 
-/*
- * After pages were taken: whether that has left less than half of what is to be ready, in runs or
- * at all, or some were not ready.
- */
+/* Whether less than half of what is to be ready is left, in runs or at all. */
 static bool is_low_locked(const struct pages *pages)
 {
     uint64_t low = atomic_load_explicit(&pages->low_pages, memory_order_relaxed);
-    return pages->keeps_ready && (pages->lacks_runs || pages_free_resident(pages) < low ||
-                                  pages->ready_in_runs < low / 2);
+    return pages->keeps_ready &&
+           (pages_free_resident(pages) < low || pages->ready_in_runs < low / 2);
 }
 
 void pages_keep_ready(struct pages *pages, void (*low)(void *context), void *context)

@@ -47,7 +47,6 @@ struct pages {
     uint64_t ready_in_runs;       /* the sum of their ready_count */
     struct list retired;          /* arenas that were active and are not */
     uint64_t arenas_known;        /* arenas 0 … arenas_known-1 were active once */
-    bool lacks_runs; /* somebody took a run that was not ready, since the last refill */
     uint64_t arenas_active;
     uint64_t arenas_retired;
     uint64_t bookkeeping_pages;

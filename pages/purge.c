@@ -346,7 +346,6 @@ uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_p
         if (pages->keeps_ready)
             prepare_next_arena(pages);
         lock_acquire(&pages->lock);
-        pages->lacks_runs = false;
         take_cold_locked(pages, target_pages, max_pages - refilled, &batch);
         lock_release(&pages->lock);
         if (batch.count == 0)

@@ -296,6 +296,113 @@ static void runs_are_kept_ready_however_many_single_pages_there_are(void **state
     device_finish(device);
 }
 
+/* A page source by itself that keeps runs ready, in whose first arena every second page of SPOTS
+ * is free, and all behind them, and before them as many of PAGE_RUN_MAX as the test wants. */
+#define SPOTS 65u
+
+struct spotted {
+    struct budget budget;
+    struct pages *pages;
+    struct page_run spot[SPOTS];
+};
+
+static void spotted_begin(struct spotted *spotted, unsigned before, bool is_resident)
+{
+    struct page_run run[2];
+    budget_init(&spotted->budget, UINT64_MAX);
+    must(pages_create(4 * (uint64_t)ARENA_PAGES, &spotted->budget, &spotted->pages) == 0);
+    pages_keep_ready(spotted->pages, NULL, NULL);
+    for (unsigned i = 0; i < before; i++)
+        must(pages_alloc(spotted->pages, PAGE_RUN_MAX, PAGE_MOVABLE, &run[i]) == 0);
+    for (unsigned i = 0; i < SPOTS; i++) {
+        must(pages_alloc(spotted->pages, 1, PAGE_MOVABLE, &spotted->spot[i]) == 0);
+        must(!is_resident || pages_touch(spotted->pages, &spotted->spot[i], 1) == 0);
+        must(i == 0 || spotted->spot[i].first == spotted->spot[i - 1].first + 1);
+    }
+    for (unsigned i = 1; i < SPOTS; i += 2)
+        pages_free(spotted->pages, &spotted->spot[i]);
+    for (unsigned i = 0; i < before; i++)
+        pages_free(spotted->pages, &run[i]);
+}
+
+/* How many of the free ones among the spots are resident. */
+static unsigned resident_spots(struct spotted *spotted)
+{
+    unsigned resident = 0;
+    for (unsigned i = 1; i < SPOTS; i += 2)
+        resident += mem_desc_type(pages_desc(pages_map(spotted->pages), spotted->spot[i].first)) ==
+                    MEM_DESC_FREE;
+    return resident;
+}
+
+static void line_is_printed(void *context, const char *line)
+{
+    (void)context;
+    print_error("%s\n", line);
+}
+
+static void must_be_right(struct spotted *spotted)
+{
+    struct report report = {.line = line_is_printed};
+    pages_validate(spotted->pages, &report);
+    assert_int_equal(report.faults, 0);
+}
+
+static void spotted_end(struct spotted *spotted)
+{
+    for (unsigned i = 0; i < SPOTS; i += 2)
+        pages_free(spotted->pages, &spotted->spot[i]);
+    must_be_right(spotted);
+    pages_destroy(spotted->pages);
+}
+
+static void runs_are_made_ready_where_runs_are(void **state)
+{
+    (void)state;
+    struct spotted spotted;
+    spotted_begin(&spotted, 0, false);
+    must(pages_refill(spotted.pages, 32, UINT64_MAX) > 0);
+    assert_int_equal(resident_spots(&spotted), 0);
+    assert_true(spotted.pages->ready_in_runs >= 16);
+    spotted_end(&spotted);
+}
+
+static void what_is_given_back_is_first_what_stands_alone(void **state)
+{
+    (void)state;
+    struct spotted spotted;
+    spotted_begin(&spotted, 2, true);
+    must(pages_refill(spotted.pages, 64, UINT64_MAX) > 0);
+    uint64_t ready = spotted.pages->ready_in_runs;
+    assert_int_equal(resident_spots(&spotted), SPOTS / 2);
+    assert_true(ready >= 32);
+    uint64_t keep = pages_free_resident(spotted.pages) - SPOTS / 2;
+    assert_int_equal(pages_trim(spotted.pages, keep, UINT64_MAX), SPOTS / 2);
+    assert_int_equal(resident_spots(&spotted), 0);
+    assert_true(spotted.pages->ready_in_runs == ready);
+    assert_true(pages_trim(spotted.pages, 0, UINT64_MAX) > 0); /* and then the rest */
+    assert_true(spotted.pages->ready_in_runs == 0);
+    spotted_end(&spotted);
+}
+
+static void what_is_isolated_is_not_ready(void **state)
+{
+    (void)state;
+    struct spotted spotted;
+    struct list isolated;
+    list_init(&isolated);
+    spotted_begin(&spotted, 0, false);
+    must(pages_refill(spotted.pages, 32, UINT64_MAX) > 0);
+    uint64_t ready = spotted.pages->ready_in_runs;
+    must(pages_isolate(spotted.pages, spotted.spot[0].first / ARENA_PAGES, &isolated) == 0);
+    assert_true(spotted.pages->ready_in_runs == 0);
+    must_be_right(&spotted);
+    pages_putback(spotted.pages, &isolated);
+    assert_true(spotted.pages->ready_in_runs == ready);
+    must_be_right(&spotted);
+    spotted_end(&spotted);
+}
+
 static void writes_go_on_without_a_reserve_and_say_so(void **state)
 {
     (void)state;
@@ -384,6 +491,9 @@ int main(void)
         cmocka_unit_test(reserve_is_refilled_in_the_middle_of_a_pass),
         cmocka_unit_test(a_reserve_of_single_pages_is_refilled_with_runs),
         cmocka_unit_test(runs_are_kept_ready_however_many_single_pages_there_are),
+        cmocka_unit_test(runs_are_made_ready_where_runs_are),
+        cmocka_unit_test(what_is_given_back_is_first_what_stands_alone),
+        cmocka_unit_test(what_is_isolated_is_not_ready),
         cmocka_unit_test(writes_go_on_without_a_reserve_and_say_so),
         cmocka_unit_test(the_smallest_limit_has_room_for_all_that_is_made_resident),
         cmocka_unit_test(a_limit_that_was_lowered_refuses_the_start),
