@@ -22,6 +22,10 @@
  */
 #define FLOOR_PAGES 6
 
+/* And with `prefault`: half of the reserve is whole runs, and each arena that it is in has words.
+ */
+#define FLOOR_RUN_PAGES 8
+
 /* How often a writer at the limit looks for memory before it is refused. */
 #define RECLAIM_ATTEMPTS 4
 
@@ -45,10 +49,11 @@ static uint64_t blocks_of(uint64_t size_bytes)
 
 uint64_t device_mem_floor_bytes(const struct device_config *config)
 {
-    uint64_t slot_pages = 0;
+    uint64_t prefaulted = 0;
     if (config->prefault)
-        slot_pages = (blocks_of(config->size_bytes) + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE;
-    return (FLOOR_PAGES + slot_pages) * PAGE_SIZE_BYTES + config->reserve_bytes;
+        prefaulted = (blocks_of(config->size_bytes) + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE +
+                     FLOOR_RUN_PAGES + config->reserve_bytes / ARENA_SIZE_BYTES;
+    return (FLOOR_PAGES + prefaulted) * PAGE_SIZE_BYTES + config->reserve_bytes;
 }
 
 const char *device_zpool_driver_name(size_t index)

@@ -205,7 +205,8 @@ int device_recompress(struct device *device, const struct recompress_request *re
 
 /*
  * The device will soon be ended: device_recompress returns with -EINTR at its next step, and so
- * does each that is begun later. All else goes on. From any thread, with any locks held.
+ * does each that is begun later and finds much to do. All else goes on. From any thread, with any
+ * locks held.
  */
 void device_interrupt(struct device *device);
 

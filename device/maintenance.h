@@ -22,7 +22,8 @@
  *      sweep slots  pages of the slot table whose blocks are all empty    slot_table_discard
  *
  * Each step is bounded (step_objects, step_us, or a named number of pages), and between steps the
- * thread looks whether requests have come or it is to stop. It never waits for a slot, and gives a
+ * thread looks whether requests have come or it is to stop, and refills the reserve if writers have
+ * half emptied it. It never waits for a slot, and gives a
  * class's lock away after each object if somebody waits for it.
  *
  * Nothing here decides anything about a block because its client is silent: moving objects is right

@@ -4,7 +4,8 @@
  *
  *      ACTIVE ──pages_isolate──▶ ISOLATED ──pages_putback──▶ ACTIVE
  *
- * An isolated arena is in no fullness list but in its isolator's, so pages_alloc can't see it;
+ * An isolated arena is in no fullness list but in its isolator's, and passed over where ready pages
+ * are looked for, so pages_alloc doesn't take from it;
  * pages may still be freed into it, and trimmed from it.
  */
 #include <errno.h>

@@ -231,12 +231,12 @@ static struct arena *arena_for_run_locked(struct pages *pages, unsigned count,
     return arena;
 }
 
-/* Whether less than half of what is to be ready is left, in runs or at all. */
+/* Whether less than half of what is to be ready is left, in runs, if there are any, or at all. */
 static bool is_low_locked(const struct pages *pages)
 {
     uint64_t low = atomic_load_explicit(&pages->low_pages, memory_order_relaxed);
-    return pages->keeps_ready &&
-           (pages_free_resident(pages) < low || pages->ready_in_runs < low / 2);
+    return pages->keeps_ready && (pages_free_resident(pages) < low ||
+                                  (!pages->lacks_runs && pages->ready_in_runs < low / 2));
 }
 
 void pages_keep_ready(struct pages *pages, void (*low)(void *context), void *context)

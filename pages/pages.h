@@ -124,14 +124,16 @@ static inline void *pages_address(const struct page_map *map, pfn page)
 }
 
 /*
- * Makes free pages resident until `target_pages` of them are, at most `max_pages` in this call, in
- * the arenas that pages_alloc would take from next. Returns the number made resident.
+ * Makes free pages resident until `target_pages` of them are (and half of that in runs, see
+ * pages_keep_ready), at most `max_pages` in this call, in the arenas with the longest free runs.
+ * Returns the number made resident.
  */
 uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_pages);
 
 /*
  * Gives free resident pages back to the system until no more than `keep_pages` are left, at most
- * `max_pages` in this call, from the emptiest arenas first. Arenas that are empty then give back
+ * `max_pages` in this call, from the emptiest arenas first; where runs are kept ready, single pages
+ * before runs, and no runs that are half of `keep_pages`. Arenas that are empty then give back
  * their words too. Returns the number of pages given back.
  */
 uint64_t pages_trim(struct pages *pages, uint64_t keep_pages, uint64_t max_pages);

@@ -22,7 +22,8 @@
 /* Arenas looked at for the best one before the best so far is taken: bounds the lock's hold. */
 #define LOOKS_MAX 64
 
-/* The longest runs that are kept ready: of single pages left between others, no zspage is made. */
+/* Runs that are kept ready: of single pages left between others, no zspage is made. Longer ones
+ * count, but are not seen to. */
 #define READY_RUN 8
 
 /* Arenas with free resident pages, by whether these are in runs that takers are to find ready. */
@@ -45,6 +46,7 @@ struct pages {
     uint16_t filled[PAGE_MOBILITY_COUNT][RUN_LENGTH_COUNT];
     struct list warm[WARM_KINDS]; /* arenas with free resident pages, isolated ones too */
     uint64_t ready_in_runs;       /* the sum of their ready_count */
+    bool lacks_runs;              /* when it was refilled last, no more could be made ready */
     struct list retired;          /* arenas that were active and are not */
     uint64_t arenas_known;        /* arenas 0 … arenas_known-1 were active once */
     uint64_t arenas_active;
@@ -58,7 +60,8 @@ struct pages {
     _Atomic uint64_t touch_misses;
     _Atomic uint64_t purged;
     _Atomic uint64_t refilled;
-    _Atomic uint64_t low_pages; /* `low` is called when fewer are free and resident */
+    _Atomic uint64_t
+        low_pages; /* `low` is called when fewer are free and resident, or half in runs */
     uint64_t arenas_with_words; /* words and bookkeeping of these are resident; refill's own */
 };
 

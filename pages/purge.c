@@ -35,6 +35,11 @@ struct batch {
     struct page_run run[RUNS_MAX];
 };
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Takes up to max_pages of the arena's free pages in `set`, as runs of neighbours. */
 static void take_batch_locked(struct pages *pages, struct arena *arena,
                               const uint64_t set[ARENA_WORDS], uint64_t max_pages,
@@ -79,33 +84,51 @@ static unsigned neighbours(const struct batch *batch, unsigned first, size_t *by
     return end;
 }
 
-/* The emptiest of the first few arenas that have free resident pages, those without runs first. */
-static struct arena *emptiest_warm_locked(struct pages *pages)
+/* The emptiest of the first few arenas of a kind that have free resident pages outside of runs, or
+ * any. */
+static struct arena *emptiest_warm_locked(struct pages *pages, enum warm_kind kind, bool any)
 {
     struct arena *best = NULL;
-    for (unsigned kind = 0; kind < WARM_KINDS && best == NULL; kind++) {
-        unsigned looks = 0;
-        list_for_each (link, &pages->warm[kind]) {
-            struct arena *arena = container_of(link, struct arena, warm);
-            bool is_for_descriptors = pages->keeps_ready && arena->mobility == PAGE_UNMOVABLE;
-            if (!is_for_descriptors && (best == NULL || arena->free_count > best->free_count))
-                best = arena;
-            if (++looks == LOOKS_MAX)
-                break;
-        }
+    unsigned looks = 0;
+    list_for_each (link, &pages->warm[kind]) {
+        struct arena *arena = container_of(link, struct arena, warm);
+        bool is_for_descriptors = pages->keeps_ready && arena->mobility == PAGE_UNMOVABLE;
+        if (!is_for_descriptors && (any || arena->resident_count > arena->ready_count) &&
+            (best == NULL || arena->free_count > best->free_count))
+            best = arena;
+        if (++looks == LOOKS_MAX)
+            break;
     }
     return best;
 }
 
-/* Takes free resident pages to be discarded: from an arena with runs, first what is in none. */
-static void take_warm_locked(struct pages *pages, struct arena *arena, uint64_t max_pages,
+/*
+ * Takes free resident pages to be discarded until keep_pages are left: first of arenas without
+ * ready runs, then what stands alone beside runs, at last runs, but for half of keep_pages.
+ */
+static void take_warm_locked(struct pages *pages, uint64_t keep_pages, uint64_t max_pages,
                              struct batch *batch)
 {
-    uint64_t set[ARENA_WORDS];
-    arena_scattered(arena, READY_RUN, set);
-    bool has_some = bitmap_next_set(set, ARENA_WORDS, 0) < ARENA_PAGES;
-    take_batch_locked(pages, arena, arena->ready_count > 0 && has_some ? set : arena->resident,
-                      max_pages, batch);
+    uint64_t set[ARENA_WORDS], warm = pages_free_resident(pages);
+    if (warm <= keep_pages)
+        return;
+    uint64_t want = least(warm - keep_pages, max_pages);
+    struct arena *arena = emptiest_warm_locked(pages, WARM_SINGLES, true);
+    if (arena != NULL) {
+        take_batch_locked(pages, arena, arena->resident, want, batch);
+        return;
+    }
+    arena = emptiest_warm_locked(pages, WARM_RUNS, false);
+    if (arena != NULL) {
+        arena_scattered(arena, READY_RUN, set);
+        take_batch_locked(pages, arena, set, want, batch);
+        return;
+    }
+    arena = emptiest_warm_locked(pages, WARM_RUNS, true);
+    uint64_t spare =
+        pages->ready_in_runs > keep_pages / 2 ? pages->ready_in_runs - keep_pages / 2 : 0;
+    if (arena != NULL && spare > 0)
+        take_batch_locked(pages, arena, arena->resident, least(want, spare), batch);
 }
 
 /* Takes the arena out of service if it is empty and cold. True if its words went back, too. */
@@ -170,15 +193,7 @@ uint64_t pages_trim(struct pages *pages, uint64_t keep_pages, uint64_t max_pages
     while (trimmed < max_pages) {
         struct batch batch = {0};
         lock_acquire(&pages->lock);
-        uint64_t warm = pages_free_resident(pages);
-        if (warm > keep_pages) {
-            uint64_t want = warm - keep_pages;
-            if (want > max_pages - trimmed)
-                want = max_pages - trimmed;
-            struct arena *arena = emptiest_warm_locked(pages);
-            if (arena != NULL)
-                take_warm_locked(pages, arena, want, &batch);
-        }
+        take_warm_locked(pages, keep_pages, max_pages - trimmed, &batch);
         lock_release(&pages->lock);
         if (batch.count == 0)
             break;
@@ -214,10 +229,16 @@ uint64_t pages_trim(struct pages *pages, uint64_t keep_pages, uint64_t max_pages
     return trimmed;
 }
 
+static bool has_cold(const struct arena *arena, unsigned count, uint64_t set[ARENA_WORDS])
+{
+    arena_cold(arena, count, set);
+    return bitmap_next_set(set, ARENA_WORDS, 0) < ARENA_PAGES;
+}
+
 /*
- * The arena that pages_alloc would take from next and that has cold free pages, in runs of `count`
- * free pages or more: the fullest, among those with the longest runs. A new one if there is none.
- * `set` says which pages they are.
+ * An arena that has cold free pages, in runs of `count` free pages or more: the fullest, among
+ * those with the longest runs, if one of the first few will do; else one that is all but empty, or
+ * a new one. `set` says which pages they are.
  */
 static struct arena *next_cold_locked(struct pages *pages, unsigned count,
                                       uint64_t set[ARENA_WORDS])
@@ -227,18 +248,21 @@ static struct arena *next_cold_locked(struct pages *pages, unsigned count,
         for (unsigned full = FULLNESS_COUNT; full-- > 0;)
             list_for_each (link, &pages->by_fullness[PAGE_MOVABLE][run][full]) {
                 struct arena *arena = container_of(link, struct arena, by_fullness);
-                arena_cold(arena, count, set);
-                if (bitmap_next_set(set, ARENA_WORDS, 0) < ARENA_PAGES)
+                if (has_cold(arena, count, set))
                     return arena;
                 if (++looks == LOOKS_MAX)
                     goto none;
             }
-none:;
+none:
+    for (unsigned full = 0; full < 2; full++) {
+        struct list *list = &pages->by_fullness[PAGE_MOVABLE][RUN_LENGTH_COUNT - 1][full];
+        struct arena *arena = container_of(list->next, struct arena, by_fullness);
+        if (!list_is_empty(list) && has_cold(arena, count, set))
+            return arena;
+    }
     int error;
     struct arena *arena = pages_activate_locked(pages, PAGE_MOVABLE, &error);
-    if (arena != NULL)
-        arena_cold(arena, count, set);
-    return arena;
+    return arena != NULL && has_cold(arena, count, set) ? arena : NULL;
 }
 
 /* For descriptors: the arena that the next page comes from, if too few of its pages are ready. */
@@ -321,16 +345,21 @@ static void take_cold_locked(struct pages *pages, uint64_t target_pages, uint64_
                              struct batch *batch)
 {
     uint64_t set[ARENA_WORDS], warm = pages_free_resident(pages);
-    bool lacks_runs = pages->keeps_ready && pages->ready_in_runs < target_pages / 2;
-    uint64_t want = warm < target_pages ? target_pages - warm : 0;
-    if (lacks_runs || (pages->keeps_ready && want > READY_BATCH))
-        want = READY_BATCH;
-    if (want > max_pages)
-        want = max_pages;
-    struct arena *arena =
-        want > 0 ? next_cold_locked(pages, lacks_runs ? READY_RUN : 1, set) : NULL;
+    uint64_t missing = warm < target_pages ? target_pages - warm : 0, in_runs = 0;
+    if (pages->keeps_ready && pages->ready_in_runs < target_pages / 2)
+        in_runs = (target_pages / 2 - pages->ready_in_runs + READY_RUN - 1) / READY_RUN * READY_RUN;
+    if (pages->keeps_ready)
+        max_pages = least(max_pages, READY_BATCH);
+
+    struct arena *arena = NULL;
+    if (in_runs > 0)
+        arena = next_cold_locked(pages, READY_RUN, set);
+    pages->lacks_runs = in_runs > 0 && arena == NULL;
+    if (arena == NULL && missing > 0)
+        arena = next_cold_locked(pages, 1, set);
     if (arena != NULL)
-        take_batch_locked(pages, arena, set, want, batch);
+        take_batch_locked(pages, arena, set,
+                          least(missing > in_runs ? missing : in_runs, max_pages), batch);
 }
 
 uint64_t pages_refill(struct pages *pages, uint64_t target_pages, uint64_t max_pages)

@@ -385,6 +385,122 @@ static void what_is_given_back_is_first_what_stands_alone(void **state)
     spotted_end(&spotted);
 }
 
+/* All pages of a source of `arenas` arenas, one by one, of which some are given back later. */
+struct crowd {
+    struct budget budget;
+    struct pages *pages;
+    struct page_run *page;
+    unsigned count;
+    unsigned calls; /* of who is told that little is ready */
+};
+
+static void count_call(void *calls)
+{
+    ++*(unsigned *)calls;
+}
+
+static void crowd_begin(struct crowd *crowd, unsigned arenas)
+{
+    *crowd = (struct crowd){.page = calloc(arenas * ARENA_PAGES, sizeof *crowd->page)};
+    budget_init(&crowd->budget, UINT64_MAX);
+    must(pages_create((uint64_t)arenas * ARENA_PAGES, &crowd->budget, &crowd->pages) == 0);
+    pages_keep_ready(crowd->pages, count_call, &crowd->calls);
+    while (pages_alloc(crowd->pages, 1, PAGE_MOVABLE, &crowd->page[crowd->count]) == 0)
+        crowd->count++;
+    must(crowd->count >= (arenas - 1) * ARENA_PAGES);
+}
+
+static void crowd_give(struct crowd *crowd, unsigned index, bool is_resident)
+{
+    struct page_run *page = &crowd->page[index];
+    must(page->count == 1 && (!is_resident || pages_touch(crowd->pages, page, 1) == 0));
+    pages_free(crowd->pages, page);
+    page->count = 0;
+}
+
+static void crowd_end(struct crowd *crowd)
+{
+    struct report report = {.line = line_is_printed};
+    pages_validate(crowd->pages, &report);
+    assert_int_equal(report.faults, 0);
+    for (unsigned i = 0; i < crowd->count; i++)
+        if (crowd->page[i].count != 0)
+            pages_free(crowd->pages, &crowd->page[i]);
+    pages_destroy(crowd->pages);
+    free(crowd->page);
+}
+
+/* Three arenas that are nearly full have single pages and a run; a fourth is free. */
+static void runs_in_an_empty_arena_are_kept_before_single_pages_in_full_ones(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    crowd_begin(&crowd, 4);
+    for (unsigned i = 0; i < crowd.count; i++) {
+        unsigned page = crowd.page[i].first % ARENA_PAGES;
+        if (crowd.page[i].first / ARENA_PAGES == 3)
+            crowd_give(&crowd, i, false);
+        else if (page >= ARENA_PAGES - 8 || (page >= 8 && page < 200 && page % 2 == 0))
+            crowd_give(&crowd, i, true);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        (void)pages_refill(crowd.pages, 128, UINT64_MAX);
+        uint64_t ready = crowd.pages->ready_in_runs;
+        assert_true(ready >= 64);
+        (void)pages_trim(crowd.pages, 128 + 64 - i, UINT64_MAX);
+        assert_int_equal(crowd.pages->ready_in_runs, ready);
+        assert_int_equal(pages_free_resident(crowd.pages), 128 + 64 - i);
+    }
+    crowd_end(&crowd);
+}
+
+static void without_any_run_single_pages_are_made_ready_and_nobody_is_woken_for_runs(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    struct page_run page[16];
+    crowd_begin(&crowd, 1);
+    for (unsigned i = 0; i < crowd.count; i++)
+        if (crowd.page[i].first % 8 != 7)
+            crowd_give(&crowd, i, false);
+    assert_true(pages_refill(crowd.pages, 100, UINT64_MAX) >= 100);
+    crowd.calls = 0;
+    for (unsigned i = 0; i < array_count(page); i++)
+        must(pages_alloc(crowd.pages, 1, PAGE_MOVABLE, &page[i]) == 0 && page[i].resident == 1);
+    assert_int_equal(crowd.calls, 0);
+    for (unsigned i = 0; i < array_count(page); i++)
+        pages_free(crowd.pages, &page[i]);
+    crowd_end(&crowd);
+}
+
+/* Each of the first 70 arenas has one run, which is resident; the others were never used. */
+static void a_new_arena_is_used_up_before_the_next(void **state)
+{
+    enum { FULL = 70, RUNS = ARENA_PAGES / PAGE_RUN_MAX };
+    (void)state;
+    struct budget budget;
+    struct pages *pages;
+    struct page_run *run = calloc((size_t)FULL * RUNS, sizeof *run);
+    budget_init(&budget, UINT64_MAX);
+    must(pages_create((FULL + 100) * (uint64_t)ARENA_PAGES, &budget, &pages) == 0);
+    pages_keep_ready(pages, NULL, NULL);
+    for (unsigned i = 0; i < FULL * RUNS; i++)
+        must(pages_alloc(pages, PAGE_RUN_MAX, PAGE_MOVABLE, &run[i]) == 0);
+    for (unsigned i = RUNS; i < FULL * RUNS; i += RUNS) {
+        must(pages_touch(pages, &run[i], page_run_mask(PAGE_RUN_MAX)) == 0);
+        pages_free(pages, &run[i]);
+    }
+    uint64_t before = pages->arenas_active, target = 4 * pages_free_resident(pages);
+    uint64_t refilled = pages_refill(pages, target, UINT64_MAX);
+    assert_true(refilled > 1024);
+    assert_in_range(pages->arenas_active - before, 1, refilled / ARENA_PAGES + 2);
+    for (unsigned i = 0; i < FULL * RUNS; i++)
+        if (i < RUNS || i % RUNS != 0)
+            pages_free(pages, &run[i]);
+    free(run);
+    pages_destroy(pages);
+}
+
 static void what_is_isolated_is_not_ready(void **state)
 {
     (void)state;
@@ -417,16 +533,22 @@ static void writes_go_on_without_a_reserve_and_say_so(void **state)
 
 static void the_smallest_limit_has_room_for_all_that_is_made_resident(void **state)
 {
+    static const unsigned reserves[] = {0,   1,    2,    3,    4,    7,    8,    9,    15,
+                                        16,  17,   63,   64,   65,   68,   130,  131,  132,
+                                        512, 1000, 1024, 2047, 2048, 2057, 4096, 16384};
     (void)state;
-    struct device_config config = prefault_config();
-    config.mem_limit_bytes = device_mem_floor_bytes(&config);
-    struct device *device = prefaulted_device(&config);
-    write_blocks(device, 1, 1);
-    must_hold(device, 1, 1);
-    device_finish(device);
+    for (size_t i = 0; i < array_count(reserves); i++) {
+        struct device_config config = prefault_config();
+        config.reserve_bytes = (uint64_t)reserves[i] * PAGE_SIZE_BYTES;
+        config.mem_limit_bytes = device_mem_floor_bytes(&config);
+        struct device *device = prefaulted_device(&config);
+        write_blocks(device, 1, 1);
+        must_hold(device, 1, 1);
+        device_finish(device);
 
-    config.mem_limit_bytes--;
-    assert_int_equal(device_create(&config, &device), -EINVAL);
+        config.mem_limit_bytes--;
+        assert_int_equal(device_create(&config, &device), -EINVAL);
+    }
 }
 
 static void a_limit_that_was_lowered_refuses_the_start(void **state)
@@ -493,6 +615,9 @@ int main(void)
         cmocka_unit_test(runs_are_kept_ready_however_many_single_pages_there_are),
         cmocka_unit_test(runs_are_made_ready_where_runs_are),
         cmocka_unit_test(what_is_given_back_is_first_what_stands_alone),
+        cmocka_unit_test(runs_in_an_empty_arena_are_kept_before_single_pages_in_full_ones),
+        cmocka_unit_test(without_any_run_single_pages_are_made_ready_and_nobody_is_woken_for_runs),
+        cmocka_unit_test(a_new_arena_is_used_up_before_the_next),
         cmocka_unit_test(what_is_isolated_is_not_ready),
         cmocka_unit_test(writes_go_on_without_a_reserve_and_say_so),
         cmocka_unit_test(the_smallest_limit_has_room_for_all_that_is_made_resident),
